@@ -1,0 +1,75 @@
+// Verdicts and reasons: how a packet's life in the switch can end. Every packet is counted under
+// exactly one reason, and a reason belongs to exactly one verdict, so per processor, always:
+//   received = forwarded + dropped + punted + consumed + waiting
+// (waiting: held until a neighbor's MAC address is known; it is counted when that is decided).
+// The list is closed: metrics, `weir status` and docs/reference/reasons.md are made from it.
+
+export const VERDICT_FORWARD = 0;
+export const VERDICT_DROP = 1;
+export const VERDICT_PUNT = 2;
+export const VERDICT_CONSUME = 3;
+
+export const VERDICTS = ['forwarded', 'dropped', 'punted', 'consumed'] as const;
+
+/** One way to end: [name, verdict, what it means to an operator]. The index is the reason. */
+export const REASONS = [
+  ['connection', VERDICT_FORWARD, 'belongs to a known connection'],
+  ['new-connection', VERDICT_FORWARD, 'began a connection: a backend was chosen'],
+  ['icmp-error', VERDICT_FORWARD, 'ICMP error about a known connection'],
+  ['arp-answered', VERDICT_CONSUME, 'ARP request for one of our addresses or services'],
+  ['arp-learned', VERDICT_CONSUME, 'ARP packet that taught or confirmed a neighbor'],
+  ['echo-answered', VERDICT_CONSUME, 'echo request to one of our addresses or services'],
+  ['reset-invalid-service', VERDICT_CONSUME, 'TCP to no service: answered with a reset'],
+  ['reset-unknown-connection', VERDICT_CONSUME, 'TCP of no connection: answered with a reset'],
+  ['reset-table-full', VERDICT_CONSUME, 'new TCP connection refused with a reset: table full'],
+  ['reset-no-backend', VERDICT_CONSUME, 'new TCP connection refused with a reset: no backend'],
+  ['truncated', VERDICT_DROP, 'frame ends inside a header'],
+  ['frame-too-long', VERDICT_DROP, 'frame is longer than a frame buffer or the next link'],
+  ['not-for-us', VERDICT_DROP, 'destination MAC address is neither ours nor a group'],
+  ['unknown-ethertype', VERDICT_DROP, 'neither IPv4 nor ARP'],
+  ['bad-arp', VERDICT_DROP, 'malformed ARP packet'],
+  ['arp-ignored', VERDICT_DROP, 'well-formed ARP packet that does not concern us'],
+  ['bad-ip-version', VERDICT_DROP, 'IP version is not 4'],
+  ['bad-ip-header-length', VERDICT_DROP, 'IP header length below 20 or beyond the packet'],
+  ['bad-ip-total-length', VERDICT_DROP, 'IP total length below the header or beyond the frame'],
+  ['bad-ip-checksum', VERDICT_DROP, 'IP header checksum is wrong'],
+  ['bad-ip-source', VERDICT_DROP, 'source address that no host may have (martian)'],
+  ['fragment', VERDICT_DROP, 'IP fragment: fragments are not carried'],
+  ['ttl-expired', VERDICT_DROP, 'time to live ran out here'],
+  ['unknown-protocol', VERDICT_DROP, 'neither TCP, UDP nor ICMP'],
+  ['bad-tcp-header', VERDICT_DROP, 'TCP data offset below 20 or beyond the packet'],
+  ['bad-tcp-flags', VERDICT_DROP, 'TCP flags that no sender may combine'],
+  ['bad-udp-length', VERDICT_DROP, 'UDP length below 8 or beyond the packet'],
+  ['bad-transport-checksum', VERDICT_DROP, 'TCP, UDP or ICMP checksum is wrong'],
+  ['bad-icmp', VERDICT_DROP, 'malformed ICMP packet'],
+  ['icmp-ignored', VERDICT_DROP, 'ICMP that concerns no connection and asks nothing of us'],
+  ['invalid-service', VERDICT_DROP, 'UDP to no service: silent discard'],
+  ['unknown-connection', VERDICT_DROP, 'UDP of no connection: silent discard'],
+  ['reset-received', VERDICT_DROP, 'TCP reset of no connection: never answered'],
+  ['reset-rate-limited', VERDICT_DROP, 'a reset was due, but too many were sent'],
+  ['echo-rate-limited', VERDICT_DROP, 'an echo reply was due, but too many were sent'],
+  ['table-full', VERDICT_DROP, 'new UDP connection refused: table full'],
+  ['tuple-in-use', VERDICT_DROP, 'new connection whose reply could not be told from another'],
+  ['insert-race', VERDICT_DROP, 'two processors saw the connection begin at once; sent again'],
+  ['no-backend', VERDICT_DROP, 'new UDP connection: no backend has a weight'],
+  ['flood-guard', VERDICT_DROP, 'first SYN of a source while half-open connections abound'],
+  ['no-route', VERDICT_DROP, 'no route to the destination'],
+  ['neighbor-unresolved', VERDICT_DROP, 'the next hop does not answer ARP'],
+  ['waiting-full', VERDICT_DROP, 'too many packets wait for a neighbor'],
+  ['transmit-full', VERDICT_DROP, 'the outgoing interface takes no more'],
+  ['lane-full', VERDICT_DROP, 'the processor that owns the outgoing queue takes no more'],
+  ['interface-down', VERDICT_DROP, 'the outgoing interface is down'],
+  ['not-ours', VERDICT_DROP, 'IP destination is neither ours nor of a known connection'],
+] as const;
+
+export type ReasonName = (typeof REASONS)[number][0];
+
+const INDEX_OF: ReadonlyMap<string, number> = new Map(REASONS.map(([name], i) => [name, i]));
+
+/** The number of a reason: for constants at module level, never per packet. */
+export function reason(name: ReasonName): number {
+  return INDEX_OF.get(name) as number;
+}
+
+/** Verdict of each reason, by index. */
+export const VERDICT_OF_REASON: Int32Array = Int32Array.from(REASONS, ([, verdict]) => verdict);
