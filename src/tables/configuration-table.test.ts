@@ -154,8 +154,8 @@ describe('configuration table', () => {
   it('speaks in the name of the address whose prefix holds the target', () => {
     const interfaceAddresses = [
       { interfaceNumber: 1, address: ip(203, 0, 113, 1), prefixLength: 32 },
-      { interfaceNumber: 1, address: ip(10, 0, 0, 1), prefixLength: 8 },
       { interfaceNumber: 1, address: ip(10, 1, 0, 1), prefixLength: 24 },
+      { interfaceNumber: 1, address: ip(10, 0, 0, 1), prefixLength: 8 },
       { interfaceNumber: 3, address: ip(172, 16, 0, 1), prefixLength: 0 },
     ];
     write(input([], { interfaceAddresses }));
@@ -199,6 +199,15 @@ describe('configuration table', () => {
       expect(table.isBackendEndpoint(WORDS, BASE, id, 83, 6)).toBe(1);
     }
     expect(table.findService(WORDS, BASE, ip(10, 9, 0, 0) - 1, 80, 6)).toBe(table.NOT_FOUND);
+  });
+
+  it('tells apart services that share one address and all slots', () => {
+    write(input(Array.from({ length: MAX_SERVICES }, (_, id) => service(id, 1, id + 1, 6))));
+    for (let port = 1; port <= 65535; port++) {
+      const expected = port <= MAX_SERVICES ? port - 1 : table.NOT_FOUND;
+      if (table.findService(WORDS, BASE, 1, port, 6) !== expected) expect(port).toBe(expected);
+      expect(table.findService(WORDS, BASE, 1, port, 17)).toBe(table.NOT_FOUND);
+    }
   });
 
   it('says what does not fit, and writes nothing then', () => {
