@@ -40,3 +40,20 @@ export function isPoisonOutside(view: DataView, offset: number, length: number):
   const all = new Uint8Array(view.buffer);
   return all.every((byte, at) => (at >= offset && at < offset + length) || byte === POISON);
 }
+
+/**
+ * The Internet checksum of some bytes (RFC 1071), the plain way: in floating point, word by word.
+ * Packet builder and decoder use it, so that src/wire is held against something that is not itself.
+ */
+export function plainChecksum(...pieces: Uint8Array[]): number {
+  const bytes = Buffer.concat(pieces);
+  let total = 0;
+  for (let i = 0; i < bytes.length; i += 2) total += bytes[i]! * 256 + (bytes[i + 1] ?? 0);
+  while (total > 0xffff) total = Math.floor(total / 0x10000) + (total % 0x10000);
+  return 0xffff - total;
+}
+
+/** The pseudo-header of TCP and UDP; `addresses` are source and destination, eight bytes. */
+export function pseudoHeader(addresses: Uint8Array, protocol: number, length: number): Uint8Array {
+  return Buffer.concat([addresses, Uint8Array.of(0, protocol, length >>> 8, length & 0xff)]);
+}
