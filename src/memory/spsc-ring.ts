@@ -53,7 +53,7 @@ export class SpscRing {
   /** `laneOffset` in bytes (handOverLane, returnLane); `capacity` in messages, a power of two. */
   constructor(memory: MainMemory, laneOffset: number, capacity: number) {
     assert(capacity > 0 && (capacity & (capacity - 1)) === 0, `lane capacity ${capacity}`);
-    assert((laneOffset & 63) === 0, `lane at ${laneOffset} does not begin a cache line`);
+    assert((laneOffset & 7) === 0, `lane at ${laneOffset} is not aligned`);
     this.words = memory.words;
     this.tailIndex = (laneOffset >> 2) + TAIL_WORD;
     this.headIndex = (laneOffset >> 2) + HEAD_WORD;
