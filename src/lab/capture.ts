@@ -1,0 +1,96 @@
+// Looks at what really goes over a cable of the lab: tcpdump writes a capture file, tshark takes it
+// apart. tshark is the referee for the packets that we send: it knows nothing of our code, and with
+// every checksum check on it says which packets no other host would accept.
+
+import { join } from 'node:path';
+import { makeScratchFolder } from './clean-up.ts';
+import { execute, type LabProcess, start, waitUntil } from './command.ts';
+
+const CHECK_ALL = ['ip', 'tcp', 'udp'].flatMap((layer) => ['-o', `${layer}.check_checksum:TRUE`]);
+const BAD_CHECKSUM = ['ip', 'tcp', 'udp']
+  .map((layer) => `${layer}.checksum.status == 0`)
+  .join(' || ');
+const BUFFER_KIB = '16384';
+
+/** A capture that is running, or has been stopped and can be read. */
+export class Capture {
+  readonly file: string;
+  readonly #process: LabProcess;
+
+  constructor(file: string, process: LabProcess) {
+    this.file = file;
+    this.#process = process;
+  }
+
+  /** Ends the capture; what has been captured by now is in the file then. */
+  async stop(): Promise<void> {
+    // tcpdump is told to hand over every packet at once, but the kernel wakes it with a delay.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await this.#process.stop();
+  }
+
+  /** How many packets the kernel could not hand to tcpdump in time. Known after `stop`. */
+  get dropped(): number {
+    return Number(/(\d+) packets? dropped by kernel/.exec(this.#process.log())?.[1] ?? 0);
+  }
+}
+
+/**
+ * Starts to capture on an interface; packets are seen from when the promise resolves.
+ * @param filter in tcpdump's own language, for instance 'tcp port 80'
+ */
+export async function startCapture(
+  namespace: string,
+  networkInterface: string,
+  filter = '',
+): Promise<Capture> {
+  const folder = makeScratchFolder('capture');
+  const file = join(folder, `${networkInterface}.pcap`);
+  // '-Z root' keeps it from changing its user, which a user namespace forbids.
+  const args = ['-i', networkInterface, '-n', '-U', '-Z', 'root', '-B', BUFFER_KIB];
+  args.push('--immediate-mode', '-w', file);
+  const logFile = join(folder, 'tcpdump.log');
+  const process = start('tcpdump', filter === '' ? args : [...args, filter], {
+    namespace,
+    logFile,
+  });
+  await waitUntil(
+    `tcpdump listens on ${networkInterface}`,
+    () => process.log().includes('listening on') || !process.isRunning(),
+    10_000,
+    () => process.log(),
+  );
+  return new Capture(file, process);
+}
+
+/** Fields of every packet that a display filter lets through, one row of strings per packet. */
+export function readFields(file: string, fields: string[], displayFilter = ''): string[][] {
+  const args = ['-r', file, '-n', ...CHECK_ALL, '-T', 'fields'];
+  args.push(...fields.flatMap((field) => ['-e', field]));
+  if (displayFilter !== '') args.push('-Y', displayFilter);
+  const lines = execute('tshark', args).stdout.split('\n').slice(0, -1);
+  return lines.map((line) => line.split('\t'));
+}
+
+/** How many packets of a capture a display filter lets through. */
+export function countPackets(file: string, displayFilter = ''): number {
+  return readFields(file, ['frame.number'], displayFilter).length;
+}
+
+export interface BadChecksum {
+  frameNumber: number;
+  source: string;
+  destination: string;
+  summary: string;
+}
+
+/** The packets with a bad IPv4, TCP or UDP checksum. */
+export function badChecksums(file: string): BadChecksum[] {
+  const fields = ['frame.number', 'ip.src', 'ip.dst', '_ws.col.Info'];
+  return readFields(file, fields, BAD_CHECKSUM).map(([number, source, destination, summary]) => ({
+    frameNumber: Number(number),
+    source,
+    destination,
+    summary,
+  }));
+}
