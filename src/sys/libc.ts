@@ -52,6 +52,17 @@ export const libc = {
   sendto: declare<
     (fd: number, data: number, size: number, flags: number, to: number, toSize: number) => number
   >('sendto', 'intptr_t', ['int', 'uintptr_t', 'size_t', 'int', 'uintptr_t', 'uint']),
+  /** All numbers: it stands in the packet path. */
+  recvfrom: declare<
+    (
+      fd: number,
+      data: number,
+      size: number,
+      flags: number,
+      from: number,
+      fromSize: number,
+    ) => number
+  >('recvfrom', 'intptr_t', ['int', 'uintptr_t', 'size_t', 'int', 'uintptr_t', 'uintptr_t']),
   send: declare<(fd: number, data: Pointer, size: number, flags: number) => number>(
     'send',
     'intptr_t',
@@ -208,4 +219,20 @@ export function setIntOption(
   subject = '',
 ): void {
   must(libc.setsockopt(fd, level, option, new Int32Array([value]), 4), call, subject);
+}
+
+const MSG_DONTWAIT = 0x40;
+
+/**
+ * Tells the kernel that there is something to send on a socket whose transmit ring is mapped. That it
+ * is busy, short of buffers or the link down is normal life: what was not sent stays in the ring.
+ * @returns 0 or more when it was accepted, -1 when not. @hot
+ */
+export function kickTransmit(fd: number): number {
+  return libc.sendto(fd, 0, 0, MSG_DONTWAIT, 0, 0);
+}
+
+/** Tells a driver that sleeps for want of free frames that there are some. @hot */
+export function kickReceive(fd: number): number {
+  return libc.recvfrom(fd, 0, 0, MSG_DONTWAIT, 0, 0);
 }
