@@ -13,8 +13,8 @@
 // A killed processor starts again with `recover`: the words say what belonged to it. That is exact,
 // because every change of hands keeps this order:
 //   into a lane or a ring   1. mark the owner   2. write the message   3. publish
-//   out of a lane or ring   1. mark the owner   2. release the message, before anything else is
-//                              done with any frame of the burst
+//   out of a lane or ring   1. mark the owner   2. release the message, before anything done with
+//                              a frame of the burst is published (flush, publishReturns)
 // so a frame marked as given away but never published is still the giver's, and a message whose
 // frame is already marked as taken is stale. (The first word of a hand-over message is the offset of
 // the frame; of a return message its number.) Only what the kernel may hold without showing it in
