@@ -6,25 +6,32 @@ import { describe, expect, it } from 'vitest';
 import { bytesAt, hex, isPoisonOutside, poisonedView, viewOf } from '../../test/support/bytes.ts';
 import * as ethernet from './ethernet.ts';
 
-const HEADER = hex('02fe dcba 9876 f200 0000 0001 0800');
+const HEADER = hex('fefe dcba 9876 f200 0000 0001 88a8');
 
 describe('ethernet', () => {
   it('reads a literal header', () => {
     const view = viewOf(HEADER, 3, 3);
-    expect(ethernet.destinationHigh(view, 3)).toBe(0x02fe);
+    expect(ethernet.destinationHigh(view, 3)).toBe(0xfefe);
     expect(ethernet.destinationLow(view, 3)).toBe(0xdcba9876 | 0);
     expect(ethernet.sourceHigh(view, 3)).toBe(0xf200);
     expect(ethernet.sourceLow(view, 3)).toBe(1);
-    expect(ethernet.type(view, 3)).toBe(ethernet.TYPE_IPV4);
+    expect(ethernet.type(view, 3)).toBe(ethernet.TYPE_VLAN_SERVICE);
   });
 
   it('writes a literal header over poison, and nothing else', () => {
     const view = poisonedView(24);
-    ethernet.setDestination(view, 4, 0x02fe, 0xdcba9876 | 0);
+    ethernet.setDestination(view, 4, 0xfefe, 0xdcba9876 | 0);
     ethernet.setSource(view, 4, 0xf200, 1);
-    ethernet.setType(view, 4, ethernet.TYPE_IPV4);
+    ethernet.setType(view, 4, ethernet.TYPE_VLAN_SERVICE);
     expect(bytesAt(view, 4, 14)).toEqual(HEADER);
     expect(isPoisonOutside(view, 4, 14)).toBe(true);
+  });
+
+  it('has the type numbers that IEEE assigned', () => {
+    const { TYPE_IPV4, TYPE_ARP, TYPE_VLAN, TYPE_IPV6, TYPE_VLAN_SERVICE } = ethernet;
+    expect([TYPE_IPV4, TYPE_ARP, TYPE_VLAN, TYPE_IPV6, TYPE_VLAN_SERVICE]).toEqual([
+      0x0800, 0x0806, 0x8100, 0x86dd, 0x88a8,
+    ]);
   });
 
   it('is complete with 14 bytes and at no truncation', () => {

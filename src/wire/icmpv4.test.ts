@@ -9,13 +9,13 @@ import * as icmpv4 from './icmpv4.ts';
 import * as ipv4 from './ipv4.ts';
 
 describe('icmpv4', () => {
-  it('reads a literal echo', () => {
-    const view = viewOf(hex('0800 6b0a 1234 7ab9 0000 0000'), 1);
-    expect(icmpv4.type(view, 1)).toBe(icmpv4.TYPE_ECHO);
-    expect(icmpv4.code(view, 1)).toBe(0);
-    expect(icmpv4.checksum(view, 1)).toBe(0x6b0a);
-    expect(icmpv4.identifier(view, 1)).toBe(0x1234);
-    expect(icmpv4.sequence(view, 1)).toBe(0x7ab9);
+  it('reads a literal message', () => {
+    const view = viewOf(hex('fffe eb0a 9234 fab9 0000 0000'), 1);
+    expect(icmpv4.type(view, 1)).toBe(255);
+    expect(icmpv4.code(view, 1)).toBe(254);
+    expect(icmpv4.checksum(view, 1)).toBe(0xeb0a);
+    expect(icmpv4.identifier(view, 1)).toBe(0x9234);
+    expect(icmpv4.sequence(view, 1)).toBe(0xfab9);
   });
 
   it('writes each field into its own bytes', () => {
@@ -37,6 +37,13 @@ describe('icmpv4', () => {
     const view = poisonedView(20);
     for (let size = 0; size < 8; size++) expect(icmpv4.isComplete(view, 2, 2 + size)).toBe(false);
     expect(icmpv4.isComplete(view, 2, 10)).toBe(true);
+  });
+
+  it('has the type and code numbers of RFC 792', () => {
+    expect([icmpv4.TYPE_ECHO_REPLY, icmpv4.TYPE_ECHO]).toEqual([0, 8]);
+    expect([icmpv4.TYPE_DESTINATION_UNREACHABLE, icmpv4.TYPE_TIME_EXCEEDED]).toEqual([3, 11]);
+    expect([icmpv4.CODE_HOST_UNREACHABLE, icmpv4.CODE_PORT_UNREACHABLE]).toEqual([1, 3]);
+    expect(icmpv4.CODE_FRAGMENTATION_NEEDED).toBe(4);
   });
 
   it('has five types of errors', () => {

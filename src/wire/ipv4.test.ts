@@ -7,7 +7,10 @@ import { describe, expect, it } from 'vitest';
 import { bytesAt, hex, isPoisonOutside, poisonedView, viewOf } from '../../test/support/bytes.ts';
 import { type Ipv4Spec, packet } from '../../test/support/packet-builder.ts';
 import { decodePacket } from '../../test/support/packet-fields.ts';
+import * as icmpv4 from './icmpv4.ts';
 import * as ipv4 from './ipv4.ts';
+import * as tcp from './tcp.ts';
+import * as udp from './udp.ts';
 
 // 192.168.0.1 to 192.168.0.199, UDP; its checksum 0xb861 is a textbook's.
 const HEADER = hex('4500 0073 0000 4000 4011 b861 c0a8 0001 c0a8 00c7');
@@ -90,6 +93,13 @@ describe('reading', () => {
         }).toEqual(fields);
       }),
     );
+  });
+});
+
+describe('protocol numbers', () => {
+  it('are those that IANA assigned, the same in every module', () => {
+    expect([ipv4.PROTOCOL_ICMP, ipv4.PROTOCOL_TCP, ipv4.PROTOCOL_UDP]).toEqual([1, 6, 17]);
+    expect([icmpv4.PROTOCOL, tcp.PROTOCOL, udp.PROTOCOL]).toEqual([1, 6, 17]);
   });
 });
 

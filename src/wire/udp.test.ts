@@ -6,26 +6,34 @@ import { bytesAt, hex, isPoisonOutside, poisonedView, viewOf } from '../../test/
 import { packet } from '../../test/support/packet-builder.ts';
 import * as udp from './udp.ts';
 
-const DATAGRAM = hex('0035 ffff 000b 1234 6869 21');
+const DATAGRAM = hex('c035 ffff 000b fedc 6869 21');
 
 describe('udp', () => {
   it('reads a literal datagram', () => {
     const view = viewOf(DATAGRAM, 1);
     expect(udp.isComplete(view, 1, 1 + DATAGRAM.length)).toBe(true);
-    expect(udp.sourcePort(view, 1)).toBe(53);
+    expect(udp.sourcePort(view, 1)).toBe(0xc035);
     expect(udp.destinationPort(view, 1)).toBe(65535);
     expect(udp.length(view, 1)).toBe(11);
-    expect(udp.checksum(view, 1)).toBe(0x1234);
+    expect(udp.checksum(view, 1)).toBe(0xfedc);
   });
 
   it('writes a literal header over poison, and nothing else', () => {
     const view = poisonedView(20);
-    udp.setSourcePort(view, 5, 53);
+    udp.setSourcePort(view, 5, 0xc035);
     udp.setDestinationPort(view, 5, 65535);
     udp.setLength(view, 5, 11);
-    udp.setChecksum(view, 5, 0x1234);
+    udp.setChecksum(view, 5, 0xfedc);
     expect(bytesAt(view, 5, 8)).toEqual(DATAGRAM.subarray(0, 8));
     expect(isPoisonOutside(view, 5, 8)).toBe(true);
+  });
+
+  it('takes the upper half of lengths as lengths', () => {
+    const view = viewOf(new Uint8Array(0x8001));
+    udp.setLength(view, 0, 0x8001);
+    expect(udp.length(view, 0)).toBe(0x8001);
+    expect(udp.isComplete(view, 0, 0x8001)).toBe(true);
+    expect(udp.isComplete(view, 0, 0x8000)).toBe(false);
   });
 
   it('is complete at no truncation', () => {
