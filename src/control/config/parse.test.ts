@@ -618,6 +618,16 @@ describe('parseConfiguration', () => {
     ]);
   });
 
+  it('refuses keys that are aliases of lists', () => {
+    const text = edited([
+      ['[10.2.0.1/24]', '&a [10.2.0.1/24]'],
+      ['name: web', '*a : web'],
+    ]);
+    expect(parseConfiguration(text, 'x.yaml').faults.map(show)).toEqual([
+      '18:5  | a list or map cannot be a key | put quotes around a text that begins with [ or {',
+    ]);
+  });
+
   it('refuses aliases that multiply', () => {
     const levels = Array.from({ length: 8 }, (_, i) => {
       const items = new Array(9).fill(i === 0 ? 'x' : `*a${i - 1}`).join(', ');

@@ -7,6 +7,7 @@
 
 import {
   type Document,
+  isAlias,
   isCollection,
   LineCounter,
   parseDocument,
