@@ -1,0 +1,146 @@
+// bpf(2), raw: maps, programs and links, as far as weir needs them. Everything is a file descriptor
+// and lives as long as somebody holds it; an XDP link takes its program off the interface when the
+// last one closes it, so a supervisor that dies leaves nothing behind.
+// The attribute structures stand in uapi linux/bpf.h (union bpf_attr); offsets below are theirs.
+
+import { WeirError } from '../base/errors.ts';
+import { systemError } from './advice.ts';
+import { addressOf, lastErrno, libc, must, systemCallNumber } from './libc.ts';
+
+const MAP_CREATE = 0;
+const MAP_UPDATE_ELEM = 2;
+const MAP_DELETE_ELEM = 3;
+const PROG_LOAD = 5;
+const LINK_CREATE = 28;
+
+export const MAP_TYPE_ARRAY = 2;
+export const MAP_TYPE_XSKMAP = 17;
+const PROG_TYPE_XDP = 6;
+const ATTACH_TYPE_XDP = 37;
+
+/** Attach in the driver, before the kernel makes its own buffer of a frame. */
+export const XDP_FLAGS_DRIVER = 1 << 2;
+/** Attach behind the driver: works everywhere, slower. */
+export const XDP_FLAGS_GENERIC = 1 << 1;
+
+const ATTRIBUTE_SIZE = 128;
+const NAME_SIZE = 16;
+const LOG_SIZE = 64 << 10;
+
+function attribute(): DataView {
+  return new DataView(new ArrayBuffer(ATTRIBUTE_SIZE));
+}
+
+function setName(target: DataView, offset: number, name: string): void {
+  // The kernel takes letters, digits, '_' and '.' only.
+  const clean = name.replace(/[^A-Za-z0-9_.]/g, '_').slice(0, NAME_SIZE - 1);
+  new Uint8Array(target.buffer, offset, NAME_SIZE).set(new TextEncoder().encode(clean));
+}
+
+function bpf(command: number, attributes: DataView): number {
+  return libc.syscall(systemCallNumber('bpf'), command, attributes, ATTRIBUTE_SIZE, null, null);
+}
+
+export interface BpfMap {
+  readonly type: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly entries: number;
+  readonly name: string;
+  readonly flags?: number;
+}
+
+/** Creates a map. @returns its file descriptor. @throws SystemError */
+export function createMap(map: BpfMap): number {
+  const attributes = attribute();
+  attributes.setUint32(0, map.type, true);
+  attributes.setUint32(4, map.keySize, true);
+  attributes.setUint32(8, map.valueSize, true);
+  attributes.setUint32(12, map.entries, true);
+  attributes.setUint32(16, map.flags ?? 0, true);
+  setName(attributes, 28, map.name);
+  return must(bpf(MAP_CREATE, attributes), 'bpf(MAP_CREATE)', `map ${map.name}`);
+}
+
+/** Sets one element of a map whose keys and values are both 32-bit words. */
+export function updateMapWord(mapFd: number, key: number, value: number): void {
+  const keyWord = new Uint32Array([key]);
+  const valueWord = new Uint32Array([value]);
+  const attributes = attribute();
+  attributes.setUint32(0, mapFd, true);
+  attributes.setBigUint64(8, BigInt(addressOf(keyWord)), true);
+  attributes.setBigUint64(16, BigInt(addressOf(valueWord)), true);
+  must(bpf(MAP_UPDATE_ELEM, attributes), 'bpf(MAP_UPDATE_ELEM)', `key ${key}`);
+  keepAlive(keyWord, valueWord);
+}
+
+/** Removes one element; that there was none is no error. */
+export function deleteMapWord(mapFd: number, key: number): void {
+  const keyWord = new Uint32Array([key]);
+  const attributes = attribute();
+  attributes.setUint32(0, mapFd, true);
+  attributes.setBigUint64(8, BigInt(addressOf(keyWord)), true);
+  bpf(MAP_DELETE_ELEM, attributes);
+  keepAlive(keyWord);
+}
+
+/** Memory that is known to the kernel by its address only must not be collected before the call. */
+function keepAlive(...memory: ArrayBufferView[]): number {
+  return memory.reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
+
+function programAttributes(instructions: Uint8Array, license: Uint8Array, name: string): DataView {
+  const attributes = attribute();
+  attributes.setUint32(0, PROG_TYPE_XDP, true);
+  attributes.setUint32(4, instructions.length / 8, true);
+  attributes.setBigUint64(8, BigInt(addressOf(instructions)), true);
+  attributes.setBigUint64(16, BigInt(addressOf(license)), true);
+  setName(attributes, 48, name);
+  attributes.setUint32(68, ATTACH_TYPE_XDP, true);
+  return attributes;
+}
+
+/**
+ * Loads an XDP program.
+ * @returns its file descriptor.
+ * @throws SystemError; ERR_SYSTEM_CALL with the verifier's last lines when it was refused.
+ */
+export function loadXdpProgram(instructions: Uint8Array, name: string): number {
+  const license = new TextEncoder().encode('GPL\0');
+  const attributes = programAttributes(instructions, license, name);
+  const fd = bpf(PROG_LOAD, attributes);
+  if (fd !== -1) return fd;
+  const errno = lastErrno();
+  // The log costs memory and time, so it is asked for only when there is something to explain.
+  const log = new Uint8Array(LOG_SIZE);
+  attributes.setUint32(24, 1, true);
+  attributes.setUint32(28, LOG_SIZE, true);
+  attributes.setBigUint64(32, BigInt(addressOf(log)), true);
+  const second = bpf(PROG_LOAD, attributes);
+  keepAlive(instructions, license, log);
+  if (second !== -1) return second;
+  const text = new TextDecoder().decode(log.subarray(0, Math.max(0, log.indexOf(0)))).trim();
+  const error = systemError('bpf(PROG_LOAD)', errno, `program ${name}`);
+  if (text === '') throw error;
+  throw new WeirError(error.code, `${error.message}: ${text.slice(-2000)}`, error.advice);
+}
+
+/**
+ * Attaches an XDP program to an interface for as long as the returned file descriptor is open.
+ * @param flags XDP_FLAGS_DRIVER or XDP_FLAGS_GENERIC
+ * @throws SystemError
+ */
+export function linkXdpProgram(
+  programFd: number,
+  interfaceIndex: number,
+  flags: number,
+  interfaceName: string,
+): number {
+  const attributes = attribute();
+  attributes.setUint32(0, programFd, true);
+  attributes.setUint32(4, interfaceIndex, true);
+  attributes.setUint32(8, ATTACH_TYPE_XDP, true);
+  attributes.setUint32(12, flags, true);
+  const result = bpf(LINK_CREATE, attributes);
+  return must(result, 'bpf(LINK_CREATE)', `interface ${interfaceName}`);
+}
