@@ -579,7 +579,72 @@ const WARNINGS: Row[] = [
   },
 ];
 
+/** What looks like a mistake and is none. */
+const GOOD: Omit<Row, 'found'>[] = [
+  {
+    title: 'two networks on one interface, one within the other',
+    edits: [['[10.2.0.1/24]', '[10.2.0.1/24, 10.2.0.2/16]']],
+  },
+  {
+    title: 'a backend behind a route that is not the default',
+    edits: [
+      ['to: default', 'to: 10.9.0.0/16'],
+      ['10.2.0.12', '10.9.0.12'],
+    ],
+  },
+  {
+    title: 'dsr services that share a backend: their replies do not come by',
+    edits: [
+      ['nat #', 'dsr #'],
+      [', port: 8080', ''],
+      [', port: 8080', ''],
+      [
+        'services:',
+        'services:\n  - { name: old, address: 10.1.0.101, protocol: tcp, port: 80, forwarding: dsr, backends: [{ name: b, address: 10.2.0.11 }] }',
+      ],
+    ],
+  },
+  {
+    title: 'one address and port for TCP and UDP, with the same backend',
+    edits: [
+      [
+        'services:',
+        'services:\n  - { name: quic, address: 10.1.0.100, protocol: udp, port: 80, backends: [{ name: b, address: 10.2.0.11, port: 8080 }] }',
+      ],
+    ],
+  },
+  {
+    title: 'backends of one name in different services',
+    edits: [
+      [
+        'services:',
+        'services:\n  - { name: tls, address: 10.1.0.100, protocol: tcp, port: 443, backends: [{ name: b1, address: 10.2.0.11 }] }',
+      ],
+    ],
+  },
+  { title: 'one weight of 0', edits: [['weight: 1', 'weight: 0']] },
+  { title: 'a route without a router', edits: [['via: 10.1.0.254', 'interface: ext0']] },
+  {
+    title: 'a processor for each interface and its CPU',
+    edits: [
+      ['{ name: ext0,', '{ name: ext0, processor: 0,'],
+      ['{ name: int0,', '{ name: int0, queues: 1, processor: 1,'],
+      ['idle: adaptive', 'cpus: [1, 0]'],
+    ],
+  },
+];
+
 describe('parseConfiguration', () => {
+  it.each(GOOD)('has nothing against $title', ({ edits }) => {
+    const { faults, warnings } = parseConfiguration(edited(edits), 'x.yaml', 2);
+    expect([...faults, ...warnings].map(show)).toEqual([]);
+  });
+
+  it('does not repeat as a warning what is a fault', () => {
+    const text = edited([['10.2.0.12', '10.2.0.11']]);
+    expect(parseConfiguration(text, 'x.yaml', 2).warnings.map(show)).toEqual([]);
+  });
+
   it.each(FAULTS)('finds $title', ({ edits, found }) => {
     const result = parseConfiguration(edited(edits), 'x.yaml', 2);
     expect(result.faults.map(show)).toEqual(found);
