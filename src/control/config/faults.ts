@@ -40,7 +40,7 @@ export interface Fault {
 }
 
 /** 'services[0].backends[1].port' */
-export function pathText(path: Path): string {
+function pathText(path: Path): string {
   let text = '';
   for (const step of path) {
     if (typeof step === 'number') text += `[${step}]`;

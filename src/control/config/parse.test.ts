@@ -676,20 +676,20 @@ describe('parseConfiguration', () => {
     expect(show(first)).toBe(found);
   });
 
-  it('refuses keys that are lists', () => {
-    const text = edited([['name: web', '[name]: web']]);
-    expect(parseConfiguration(text, 'x.yaml').faults.map(show)).toEqual([
-      '18:5  | a list or map cannot be a key | put quotes around a text that begins with [ or {',
-    ]);
-  });
-
-  it('refuses keys that are aliases of lists', () => {
-    const text = edited([
-      ['[10.2.0.1/24]', '&a [10.2.0.1/24]'],
-      ['name: web', '*a : web'],
-    ]);
-    expect(parseConfiguration(text, 'x.yaml').faults.map(show)).toEqual([
-      '18:5  | a list or map cannot be a key | put quotes around a text that begins with [ or {',
+  it.each<[string, [string, string][]]>([
+    ['a list', [['name: web', '[name]: web']]],
+    ['binary', [['name: web', '!!binary aGk=: web']]],
+    [
+      'an alias of a list',
+      [
+        ['[10.2.0.1/24]', '&a [10.2.0.1/24]'],
+        ['name: web', '*a : web'],
+      ],
+    ],
+  ])('refuses a key that is %s', (_, edits) => {
+    const { faults } = parseConfiguration(edited(edits), 'x.yaml');
+    expect(faults.map(({ line, message }) => `${line}: ${message}`)).toEqual([
+      '18: a list, map or binary value cannot be a key',
     ]);
   });
 

@@ -9,6 +9,7 @@ import {
   type Document,
   isAlias,
   isCollection,
+  isScalar,
   LineCounter,
   parseDocument,
   visit,
@@ -120,9 +121,14 @@ function unusableNodes(document: Document, file: string, lines: LineCounter): Fa
     },
     Pair(_, { key }) {
       const resolved = isAlias(key) ? key.resolve(document) : key;
-      if (!isCollection(resolved)) return;
+      const isBinary = isScalar(resolved) && resolved.value instanceof Uint8Array;
+      if (!isCollection(resolved) && !isBinary) return;
       const suggestion = 'put quotes around a text that begins with [ or {';
-      add((isAlias(key) ? key : resolved).range?.[0], `a list or map cannot be a key`, suggestion);
+      add(
+        (isAlias(key) ? key : resolved).range?.[0],
+        `a list, map or binary value cannot be a key`,
+        suggestion,
+      );
     },
   });
   return faults;

@@ -11,7 +11,7 @@ import { interfaceAddress, SHAPES } from './schema.ts';
 /** Every value of a shape on its own: the valid ones, undefined for the others. */
 type Fields<S extends Record<string, z.ZodType>> = { [K in keyof S]: z.output<S[K]> | undefined };
 
-export type InterfacePart = Omit<Fields<typeof SHAPES.interface>, 'addresses'> & {
+type InterfacePart = Omit<Fields<typeof SHAPES.interface>, 'addresses'> & {
   addresses: (string | undefined)[];
 };
 export type RoutePart = Fields<typeof SHAPES.route>;

@@ -53,7 +53,7 @@ const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, {
 const port = z.int().min(1).max(65_535);
 
 /** Names of the timeouts and their defaults in seconds (those of IPVS). */
-export const DEFAULT_TIMEOUTS = {
+const DEFAULT_TIMEOUTS = {
   established: 900,
   'syn-sent': 120,
   'syn-received': 60,
@@ -73,7 +73,7 @@ const LONGEST_TIMEOUT_SECONDS = 7 * 86_400;
 const SECONDS_PER_UNIT: Record<string, number> = { s: 1, m: 60, h: 3600 };
 
 /** Seconds of '900s', '15m', '2h' or 900; or the fault. */
-export function parseDuration(value: string | number): number | TextFault {
+function parseDuration(value: string | number): number | TextFault {
   const text = String(value);
   const match = /^([0-9]+)([smh]?)$/.exec(text);
   if (match === null) {
