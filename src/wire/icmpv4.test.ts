@@ -30,6 +30,8 @@ describe('icmpv4', () => {
     expect(bytesAt(view, 5, 8)).toEqual(hex('0007 fedc 0000 0000'));
     icmpv4.setNextHopMtu(view, 5, 1400);
     expect(bytesAt(view, 5, 8)).toEqual(hex('0007 fedc 0000 0578'));
+    icmpv4.setNextHopMtu(view, 5, 65520);
+    expect(icmpv4.nextHopMtu(view, 5)).toBe(65520);
     expect(isPoisonOutside(view, 5, 8)).toBe(true);
   });
 

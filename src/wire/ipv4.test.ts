@@ -133,6 +133,29 @@ describe('isComplete', () => {
   });
 });
 
+describe('the edges of a header', () => {
+  it('is COMPLETE with nothing behind it, and not one byte shorter', () => {
+    const v = viewOf(packet().ipv4().bytes(), 3, 40);
+    expect(ipv4.isComplete(v, 3, 3 + 20)).toBe(ipv4.COMPLETE);
+    expect(ipv4.isComplete(v, 3, 3 + 19)).toBe(ipv4.TRUNCATED);
+  });
+
+  it('has another number for every fault, and zero for none', () => {
+    const { TRUNCATED, BAD_VERSION, BAD_HEADER_LENGTH, BAD_TOTAL_LENGTH } = ipv4;
+    expect(ipv4.COMPLETE).toBe(0);
+    expect(new Set([0, TRUNCATED, BAD_VERSION, BAD_HEADER_LENGTH, BAD_TOTAL_LENGTH]).size).toBe(5);
+  });
+
+  it('reads the topmost bits without a sign', () => {
+    const v = viewOf(hex('f5ff ffff ffff ffff ffff ffff'));
+    expect(ipv4.version(v, 0)).toBe(15);
+    expect(ipv4.flags(v, 0)).toBe(7);
+    expect(ipv4.totalLength(v, 0)).toBe(0xffff);
+    expect(ipv4.identification(v, 0)).toBe(0xffff);
+    expect(ipv4.timeToLiveAndProtocol(v, 0)).toBe(0xffff);
+  });
+});
+
 describe('fragments', () => {
   it.each([
     ['a whole packet', {}, false, false],

@@ -36,6 +36,12 @@ describe('udp', () => {
     expect(udp.isComplete(view, 0, 0x8000)).toBe(false);
   });
 
+  it('is complete without data', () => {
+    const view = viewOf(packet().udp().bytes(), 3, 9);
+    expect(udp.isComplete(view, 3, 3 + 8)).toBe(true);
+    expect(udp.isComplete(view, 3, 3 + 7)).toBe(false);
+  });
+
   it('is complete at no truncation', () => {
     const view = viewOf(DATAGRAM, 3, 40);
     for (let size = 0; size < 11; size++) {
