@@ -14,16 +14,16 @@ const SENDER = 0x0a000001;
 const TARGET = 0xc0a80102 | 0;
 
 const REQUEST = hex(`
-  ffff ffff ffff 02fe dcba 9876 0806
+  ffff ffff ffff f2fe dcba 9876 0806
   0001 0800 06 04 0001
-  02fe dcba 9876 0a00 0001
+  f2fe dcba 9876 0a00 0001
   0000 0000 0000 c0a8 0102
   0000 0000 0000 0000 0000 0000 0000 0000 0000`);
 
 const REPLY = hex(`
-  f200 8000 0001 02fe dcba 9876 0806
+  f200 8000 0001 f2fe dcba 9876 0806
   0001 0800 06 04 0002
-  02fe dcba 9876 0a00 0001
+  f2fe dcba 9876 0a00 0001
   f200 8000 0001 c0a8 0102
   0000 0000 0000 0000 0000 0000 0000 0000 0000`);
 
@@ -35,7 +35,7 @@ describe('reading', () => {
     const message = 2 + 14;
     expect(arp.isComplete(view, message, 2 + 60)).toBe(true);
     expect(arp.operation(view, message)).toBe(arp.OPERATION_REPLY);
-    expect(arp.senderHigh(view, message)).toBe(0x02fe);
+    expect(arp.senderHigh(view, message)).toBe(0xf2fe);
     expect(arp.senderLow(view, message)).toBe(0xdcba9876 | 0);
     expect(arp.senderAddress(view, message)).toBe(SENDER);
     expect(arp.targetHigh(view, message)).toBe(0xf200);
@@ -67,14 +67,14 @@ describe('reading', () => {
 describe('writing', () => {
   it('writes a literal request over poison, and nothing else', () => {
     const view = poisonedView(80);
-    arp.writeRequest(view, 4, 0x02fe, 0xdcba9876 | 0, SENDER, TARGET);
+    arp.writeRequest(view, 4, 0xf2fe, 0xdcba9876 | 0, SENDER, TARGET);
     expect(bytesAt(view, 4, arp.FRAME_SIZE)).toEqual(REQUEST);
     expect(isPoisonOutside(view, 4, arp.FRAME_SIZE)).toBe(true);
   });
 
   it('writes a literal reply over poison, and nothing else', () => {
     const view = poisonedView(80);
-    arp.writeReply(view, 4, 0x02fe, 0xdcba9876 | 0, SENDER, 0xf200, 0x80000001 | 0, TARGET);
+    arp.writeReply(view, 4, 0xf2fe, 0xdcba9876 | 0, SENDER, 0xf200, 0x80000001 | 0, TARGET);
     expect(bytesAt(view, 4, arp.FRAME_SIZE)).toEqual(REPLY);
     expect(isPoisonOutside(view, 4, arp.FRAME_SIZE)).toBe(true);
   });

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { bytesAt, hex, isPoisonOutside, poisonedView, viewOf } from '../../test/support/bytes.ts';
 import * as ethernet from './ethernet.ts';
 
-const HEADER = hex('fefe dcba 9876 f200 0000 0001 88a8');
+const HEADER = hex('fefe dcba 9876 f200 8000 0001 88a8');
 
 describe('ethernet', () => {
   it('reads a literal header', () => {
@@ -14,14 +14,14 @@ describe('ethernet', () => {
     expect(ethernet.destinationHigh(view, 3)).toBe(0xfefe);
     expect(ethernet.destinationLow(view, 3)).toBe(0xdcba9876 | 0);
     expect(ethernet.sourceHigh(view, 3)).toBe(0xf200);
-    expect(ethernet.sourceLow(view, 3)).toBe(1);
+    expect(ethernet.sourceLow(view, 3)).toBe(0x80000001 | 0);
     expect(ethernet.type(view, 3)).toBe(ethernet.TYPE_VLAN_SERVICE);
   });
 
   it('writes a literal header over poison, and nothing else', () => {
     const view = poisonedView(24);
     ethernet.setDestination(view, 4, 0xfefe, 0xdcba9876 | 0);
-    ethernet.setSource(view, 4, 0xf200, 1);
+    ethernet.setSource(view, 4, 0xf200, 0x80000001 | 0);
     ethernet.setType(view, 4, ethernet.TYPE_VLAN_SERVICE);
     expect(bytesAt(view, 4, 14)).toEqual(HEADER);
     expect(isPoisonOutside(view, 4, 14)).toBe(true);
