@@ -1,0 +1,216 @@
+// The index of the connection table: from a packet's addresses, ports and protocol to the entry
+// (record << 1 | direction) that bears this key. Buckets of one cache line, 16 slots each:
+//
+//   bits 31 … 25  tag: the highest bits of the key's hash      bit 24  direction
+//   bits 23 …  0  record number + 1; the whole slot is 0 when it is free
+//
+// A key may stand in either of two buckets. The first is taken unless it is nearly full, so most
+// lookups end in it; the direction in the slot leads to the one line of the record that counts.
+// Slots change by compare-and-swap only: 0 → value by the inserting processor, value → 0 by the one
+// that removes. Readers read plainly; what a slot leads to stays readable until the reader's turn
+// ends (connection-epoch.ts).
+
+import type { MainMemory } from '../memory/region.ts';
+import type { ConnectionEpoch } from './connection-epoch.ts';
+import {
+  LIFE_EPOCH_SHIFT,
+  LIFE_FOUND,
+  LIFE_LIVE,
+  LIFE_RESERVED,
+  LIFE_STATE,
+  LINE_DESTINATION,
+  LINE_LIFE,
+  LINE_PORT,
+  LINE_PORTS,
+  LINE_SHIFT,
+  LINE_SOURCE,
+  protocolOf,
+  RECORD_SHIFT,
+} from './connection-record.ts';
+
+export const NOT_FOUND = -1;
+/** Of `conflict`: another processor is publishing the same key at this moment. */
+export const CONFLICT_UNDECIDED = -2;
+
+const SLOTS = 16;
+const TAG_SHIFT = 25;
+const RECORD_MASK = 0xffffff;
+/** From this many used slots on, the second bucket is taken if it is emptier. */
+const NEARLY_FULL = 13;
+
+/** Hash of a key; its low bits choose the first bucket, its highest are the tag. @hot */
+export function keyHash(source: number, destination: number, ports: number, proto: number): number {
+  let h = Math.imul(source ^ (proto << 24), 0x9e3779b1);
+  h = Math.imul(h ^ (h >>> 15) ^ ports, 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13) ^ destination, 0xc2b2ae35);
+  return h ^ (h >>> 16);
+}
+
+/** A second, unlike choice from the same hash. @hot */
+function secondHash(hash: number): number {
+  const h = Math.imul(hash ^ (hash >>> 11), 0x2c1b3c6d);
+  return h ^ (h >>> 15);
+}
+
+export class ConnectionIndex {
+  private readonly words: Int32Array;
+  private readonly buckets: number;
+  private readonly mask: number;
+  private readonly lines: number;
+  private readonly epoch: ConnectionEpoch;
+
+  constructor(memory: MainMemory, epoch: ConnectionEpoch) {
+    this.words = memory.words;
+    this.buckets = memory.layout.connectionIndex >> 2;
+    this.mask = memory.layout.connectionBuckets - 1;
+    this.lines = memory.layout.connectionRecords >> 2;
+    this.epoch = epoch;
+  }
+
+  /** The entry of a connection that bears this key, or NOT_FOUND. @hot */
+  lookup(source: number, destination: number, ports: number, protocol: number): number {
+    const hash = keyHash(source, destination, ports, protocol);
+    const bucket = this.buckets + ((hash & this.mask) << 4);
+    const entry = this.lookupIn(bucket, hash, source, destination, ports, protocol);
+    if (entry !== NOT_FOUND) return entry;
+    const second = this.buckets + ((secondHash(hash) & this.mask) << 4);
+    return this.lookupIn(second, hash, source, destination, ports, protocol);
+  }
+
+  /** @hot */
+  private lookupIn(
+    bucket: number,
+    hash: number,
+    source: number,
+    destination: number,
+    ports: number,
+    protocol: number,
+  ): number {
+    const words = this.words;
+    for (let i = 0; i < SLOTS; i++) {
+      const slot = words[bucket + i];
+      if ((slot ^ hash) >>> TAG_SHIFT !== 0 || slot === 0) continue;
+      const entry = (((slot & RECORD_MASK) - 1) << 1) | ((slot >>> 24) & 1);
+      const line = this.lines + (entry << LINE_SHIFT);
+      if (
+        words[line + LINE_SOURCE] === source &&
+        words[line + LINE_PORTS] === ports &&
+        words[line + LINE_DESTINATION] === destination &&
+        protocolOf(words[line + LINE_PORT]) === protocol &&
+        (words[line + LINE_LIFE] & LIFE_FOUND) === LIFE_LIVE
+      ) {
+        return entry;
+      }
+    }
+    return NOT_FOUND;
+  }
+
+  /** Hash of the key that stands in an entry's line. @hot */
+  private hashOf(entry: number): number {
+    const line = this.lines + (entry << LINE_SHIFT);
+    return keyHash(
+      this.words[line + LINE_SOURCE],
+      this.words[line + LINE_DESTINATION],
+      this.words[line + LINE_PORTS],
+      protocolOf(this.words[line + LINE_PORT]),
+    );
+  }
+
+  /** @hot */
+  private usedSlots(bucket: number): number {
+    let used = 0;
+    for (let i = 0; i < SLOTS; i++) {
+      if (this.words[bucket + i] !== 0) used = (used + 1) | 0;
+    }
+    return used;
+  }
+
+  /** Puts an entry into one of the buckets of its key; 0 when both are full. @hot */
+  place(entry: number): number {
+    const hash = this.hashOf(entry);
+    const value = (hash & (-1 << TAG_SHIFT)) | ((entry & 1) << 24) | ((entry >>> 1) + 1);
+    const first = this.buckets + ((hash & this.mask) << 4);
+    const second = this.buckets + ((secondHash(hash) & this.mask) << 4);
+    const used = this.usedSlots(first);
+    if (used < NEARLY_FULL || used <= this.usedSlots(second)) {
+      if (this.placeIn(first, value) === 1) return 1;
+      return this.placeIn(second, value);
+    }
+    if (this.placeIn(second, value) === 1) return 1;
+    return this.placeIn(first, value);
+  }
+
+  /** @hot */
+  private placeIn(bucket: number, value: number): number {
+    for (let i = 0; i < SLOTS; i++) {
+      if (this.words[bucket + i] !== 0) continue;
+      if (Atomics.compareExchange(this.words, bucket + i, 0, value) === 0) return 1;
+    }
+    return 0;
+  }
+
+  /** Takes an entry out of the index wherever it stands; its key must still be in its line. @hot */
+  clear(entry: number): void {
+    const hash = this.hashOf(entry);
+    const value = (hash & (-1 << TAG_SHIFT)) | ((entry & 1) << 24) | ((entry >>> 1) + 1);
+    this.clearIn(this.buckets + ((hash & this.mask) << 4), value);
+    this.clearIn(this.buckets + ((secondHash(hash) & this.mask) << 4), value);
+  }
+
+  /** @hot */
+  private clearIn(bucket: number, value: number): void {
+    for (let i = 0; i < SLOTS; i++) {
+      if (this.words[bucket + i] !== value) continue;
+      Atomics.compareExchange(this.words, bucket + i, value, 0);
+    }
+  }
+
+  /**
+   * Whether another record bears the key of `entry`, which has been placed: the other's entry when
+   * it is live, CONFLICT_UNDECIDED when it is being published as well, else NOT_FOUND.
+   *
+   * Two processors that publish the same key have each placed their slot before they look here,
+   * so at least one of them sees the other. @hot
+   */
+  conflict(entry: number): number {
+    // Orders the slot that we placed before the slots that we read: on arm64 a compare-and-swap
+    // alone does not, an atomic load behind it does.
+    Atomics.load(this.words, this.lines + (entry << LINE_SHIFT));
+    const hash = this.hashOf(entry);
+    const first = (hash & this.mask) << 4;
+    const second = (secondHash(hash) & this.mask) << 4;
+    const here = this.conflictIn(this.buckets + first, hash, entry);
+    if (here >= 0 || first === second) return here;
+    const there = this.conflictIn(this.buckets + second, hash, entry);
+    return there === NOT_FOUND ? here : there;
+  }
+
+  /** @hot */
+  private conflictIn(bucket: number, hash: number, entry: number): number {
+    const words = this.words;
+    const own = this.lines + (entry << LINE_SHIFT);
+    let found = NOT_FOUND;
+    for (let i = 0; i < SLOTS; i++) {
+      const slot = words[bucket + i];
+      if ((slot ^ hash) >>> TAG_SHIFT !== 0 || slot === 0) continue;
+      const record = (slot & RECORD_MASK) - 1;
+      if (record === entry >>> 1) continue;
+      const other = (record << 1) | ((slot >>> 24) & 1);
+      const line = this.lines + (other << LINE_SHIFT);
+      if (
+        words[line + LINE_SOURCE] !== words[own + LINE_SOURCE] ||
+        words[line + LINE_PORTS] !== words[own + LINE_PORTS] ||
+        words[line + LINE_DESTINATION] !== words[own + LINE_DESTINATION] ||
+        protocolOf(words[line + LINE_PORT]) !== protocolOf(words[own + LINE_PORT])
+      ) {
+        continue;
+      }
+      const life = Atomics.load(words, this.lines + (record << RECORD_SHIFT) + LINE_LIFE);
+      if ((life & LIFE_FOUND) === LIFE_LIVE) return other;
+      if ((life & LIFE_STATE) !== LIFE_RESERVED) continue;
+      // Reserved two epochs ago: by a process that was killed. The sweep takes it away.
+      if (!this.epoch.hasPassed(life >>> LIFE_EPOCH_SHIFT)) found = CONFLICT_UNDECIDED;
+    }
+    return found;
+  }
+}
