@@ -6,7 +6,7 @@
 // Invariant: nothing is ever touched that does not bear our name and a dead maker's or our own pid.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pid } from 'node:process';
@@ -41,8 +41,15 @@ function scratchRoot(): string {
   return process.env[PRIVATE_FOLDER_VARIABLE] ?? tmpdir();
 }
 
-function isAlive(maker: number): boolean {
-  return existsSync(`/proc/${maker}`);
+/** Whether there is such a process. One that has ended but whom nobody has reaped is not alive. */
+export function isAlive(target: number): boolean {
+  try {
+    // The state follows the command's name, which stands in parentheses and may hold anything.
+    const stat = readFileSync(`/proc/${target}/stat`, 'latin1');
+    return !'ZX'.includes(stat.charAt(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false;
+  }
 }
 
 function kill(target: number): void {

@@ -194,9 +194,16 @@ class LoadConnection {
   }
 }
 
+/** Whether another connection would find a request left for it. */
+function mayOpen(): boolean {
+  return (
+    mayIssue() && (keepAlive || settings.requests === 0 || issued + connecting < settings.requests)
+  );
+}
+
 /** Keeps one place of the N filled with a connection, until the load is over. */
 function fillPlace(): void {
-  if (!mayIssue()) {
+  if (!mayOpen()) {
     finishIfDone();
     return;
   }

@@ -39,12 +39,14 @@ export interface WebServerOptions {
 type Protocol = 'tcp' | 'udp';
 
 /** Whether something in the namespace has the port open. */
-export function isListening(host: LabHost, protocol: Protocol, port: number): boolean {
-  const file = execute('cat', [`/proc/net/${protocol}`], { namespace: host.namespace }).stdout;
+function isListening(host: LabHost, protocol: Protocol, port: number): boolean {
+  // A program that listens on IPv6's "any" address hears IPv4 too. The second file may be missing.
+  const files = [`/proc/net/${protocol}`, `/proc/net/${protocol}6`];
+  const { stdout } = execute('cat', files, { namespace: host.namespace, mayFail: true });
   const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  // Column 2 is the local address; state 0A is LISTEN, 07 an unconnected UDP socket.
+  // Column 1 is the local address; state 0A is LISTEN, 07 an unconnected UDP socket.
   const state = protocol === 'tcp' ? '0A' : '07';
-  return file.split('\n').some((line) => {
+  return stdout.split('\n').some((line) => {
     const columns = line.trim().split(/\s+/);
     return columns[1]?.endsWith(wanted) && columns[3] === state;
   });

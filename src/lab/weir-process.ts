@@ -110,7 +110,7 @@ export class WeirProcess {
     try {
       await weir.waitForState('ready', options.deadlineMs);
     } catch (error) {
-      await weir.kill('SIGKILL');
+      weir.kill('SIGKILL');
       throw error;
     }
     return weir;
@@ -172,10 +172,11 @@ export class WeirProcess {
    * Sends a signal to the process of one role, or without a role to all of weir's processes.
    * @returns the pids that it was sent to
    */
-  async kill(signal: NodeJS.Signals, role?: WeirRole): Promise<number[]> {
+  kill(signal: NodeJS.Signals, role?: WeirRole): number[] {
     const pids = this.pids();
-    const targets = role === undefined ? [...pids.values(), this.process.pid] : [pids.get(role)];
-    if (targets[0] === undefined) {
+    const first = this.process.isRunning() ? [this.process.pid] : [];
+    const targets = role === undefined ? [...pids.values(), ...first] : [pids.get(role)];
+    if (role !== undefined && targets[0] === undefined) {
       const there = [...pids.keys()].join(', ');
       throw new WeirError('ERR_LAB', `weir has no process '${role}', only: ${there}`, '');
     }
@@ -208,7 +209,7 @@ export class WeirProcess {
   /** Ends weir in good order; what does not end by itself is killed. Gives its exit code. */
   async stop(): Promise<number> {
     await this.process.stop(STOP_PATIENCE_MS);
-    await this.kill('SIGKILL');
+    this.kill('SIGKILL');
     return this.process.exited;
   }
 
