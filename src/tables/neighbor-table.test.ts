@@ -111,6 +111,8 @@ describe('recycling', () => {
     const index = table.findOrCreate(1, address, after(1000));
     expect(index).not.toBe(neighbor.NOT_FOUND);
     expect(table.find(1, address)).toBe(index);
+    expect(table.recycled(index)).toBe(1);
+    expect(table.recycled((index + 1) & (MAX_NEIGHBORS - 1))).toBe(0);
     expect(table.readMac(index)).toBe(0);
     expect(table.use(index, after(1000))).toBe(WAIT_AND_PROBE);
     expect(table.learn(index, 9, 9, after(1000))).toBe(1);

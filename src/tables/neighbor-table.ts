@@ -13,8 +13,9 @@
 //
 // An entry keeps its place while it is used, so connections may remember an index; but one that
 // nobody has used for a minute can be given to another neighbor. Who remembers an index asks
-// `matches` before using it, and searches again when it says no, or when `use` says UNREACHABLE.
-// A process that dies while claiming an entry loses that one place until the next start.
+// `matches` before using it (or remembers `recycled` too and compares that), and searches again when
+// it says no, or when `use` says UNREACHABLE. A process that dies while claiming an entry costs that
+// place until the next start.
 //
 // What is learned is believed, as RFC 826 does. The caller must not offer a claim to one of our own
 // addresses, nor create entries for whoever merely shouts: only for senders that ask for us.
@@ -34,7 +35,7 @@ export const WAIT = 3;
 export const UNREACHABLE = 4;
 
 const TIMINGS = entry.NEIGHBOR_TIMINGS;
-/** `lastUsed` is not written more often, lest its cache line travel with every packet. */
+/** Times are not refreshed more often, lest their cache line travel with every packet. */
 const TOUCH_MS = 1000;
 const READ_ATTEMPTS = 4;
 /** Filling an entry takes another processor some nanoseconds, unless it is interrupted. */
@@ -48,9 +49,8 @@ export class NeighborTable {
   private foundIndex = NOT_FOUND;
   private foundKey = 0;
 
-  /** Result of `readMac`: the upper 16 bits. */
+  /** Results of `readMac`: the upper 16 bits and the lower 32. */
   macHigh = 0;
-  /** Result of `readMac`: the lower 32 bits. */
   macLow = 0;
   /** Result of `use` with SEND_AND_PROBE: 1 to ask at the known MAC address, 0 to ask everybody. */
   isProbeUnicast = 0;
@@ -61,7 +61,7 @@ export class NeighborTable {
     this.base = base;
   }
 
-  /** Index of a neighbor, or NOT_FOUND. @hot */
+  /** @returns the index of a neighbor, or NOT_FOUND. @hot */
   find(interfaceNumber: number, address: number): number {
     let index = entry.firstIndex(interfaceNumber, address);
     for (let probe = 0; probe < entry.PROBE_LIMIT; probe++) {
@@ -117,10 +117,15 @@ export class NeighborTable {
   /** 1 while an index that was remembered still means this neighbor, else 0. @hot */
   matches(index: number, interfaceNumber: number, address: number): number {
     const at = this.at(index);
-    const { words } = this;
-    const key = words[at + entry.KEY];
-    if (key <= 0 || (key & 0xff) !== interfaceNumber + 1) return 0;
-    return words[at + entry.ADDRESS] === address ? 1 : 0;
+    return this.isKeyOf(this.words[at + entry.KEY], at, interfaceNumber, address) ? 1 : 0;
+  }
+
+  /**
+   * How often an entry has changed hands, 0 … 2^23 - 1: who remembers it beside the index can tell by
+   * one read, without knowing the address, that the index means another neighbor now. @hot
+   */
+  recycled(index: number): number {
+    return this.words[this.at(index) + entry.KEY] >>> 8;
   }
 
   /** 1 with the neighbor's MAC address in `macHigh` and `macLow`, or 0: it has none to use. @hot */
@@ -234,8 +239,8 @@ export class NeighborTable {
 
   /** @hot */
   private isKeyOf(key: number, at: number, interfaceNumber: number, address: number): boolean {
-    if (key <= 0 || (key & 0xff) !== interfaceNumber + 1) return false;
-    return Atomics.load(this.words, at + entry.ADDRESS) === address;
+    const isHere = key > 0 && (key & 0xff) === interfaceNumber + 1;
+    return isHere && this.words[at + entry.ADDRESS] === address;
   }
 
   /** Changes a state unless somebody else has. @hot */
@@ -320,10 +325,8 @@ export class NeighborTable {
   ): number {
     const { words } = this;
     const at = this.at(index);
-    const claim = entry.claimOf(now);
-    if (Atomics.compareExchange(words, at + entry.KEY, expected, claim) !== expected) {
-      return BUSY;
-    }
+    const mark = entry.claimOf(now);
+    if (Atomics.compareExchange(words, at + entry.KEY, expected, mark) !== expected) return BUSY;
     Atomics.store(words, at + entry.STATE, entry.NEIGHBOR_NONE);
     Atomics.store(words, at + entry.ADDRESS, address);
     Atomics.store(words, at + entry.PROBES, 0);
