@@ -1,0 +1,212 @@
+// Expiry of connections, and everything else that is owed to a record after its life: freeing what
+// has been in limbo long enough, and cleaning up what killed processors have left half done. Part of
+// the packet engine's housekeeping: a bounded step per turn.
+//
+// Each processor sweeps its own, contiguous share of the records, so only one process ever frees a
+// given record. The hand moves over the bitmap and skips free records 32 at a time; with the budget
+// of `budgetFor` it comes round in about four seconds.
+//
+// When fewer than 1/64 of the records are free, connections that are not (or no more) established
+// are ended early, until 1/32 are free: those idle for 1/8 of their timeout in the first round, for
+// 1/64 in the next, and so on, so the oldest go first. The level falls again round by round, so that
+// a flood that goes on does not begin anew. Established ones and answered UDP conversations stay.
+
+import {
+  COUNTER_CONNECTIONS_TAKEN,
+  COUNTER_EVICTED,
+  COUNTER_EXPIRED,
+  COUNTER_HALF_OPEN,
+  COUNTER_RECORDS_RECLAIMED,
+  COUNTER_SWEPT,
+  countersBase,
+  sumCounter,
+} from '../memory/counters.ts';
+import type { MainMemory } from '../memory/region.ts';
+import { FORWARDING_DSR, timeoutMs } from './configuration-table.ts';
+import * as record from './connection-record.ts';
+import { STATE_ESTABLISHED, STATE_UDP } from './connection-states.ts';
+import type { ConnectionTable } from './connection-table.ts';
+
+/** Milliseconds in which the hand comes round. */
+export const SWEEP_ROUND_MS = 4000;
+/** Under pressure each round cuts the timeouts of what is not established by another 2^3. */
+const PRESSURE_SHIFT = 3;
+const PRESSURE_LEVEL_MAX = 10;
+const PRESSURE_BUDGET = 4;
+
+export class ConnectionSweep {
+  private readonly memory: MainMemory;
+  private readonly table: ConnectionTable;
+  private readonly words: Int32Array;
+  private readonly doubles: Float64Array;
+  private readonly lines: number;
+  private readonly bitmap: number;
+  private readonly firstWord: number;
+  private readonly endWord: number;
+  private readonly counters: number;
+  /** More taken records than this raise the pressure, … */
+  private readonly pressureLimit: number;
+  /** … and while there are more than this, it is acted on. */
+  private readonly reliefLimit: number;
+  /** Word of the bitmap that the hand points at. */
+  private hand: number;
+  /** 0: no pressure; otherwise how many rounds it has lasted, up to PRESSURE_LEVEL_MAX. */
+  private level: number;
+  /** The level, or 0 in a step that need not act on it. */
+  private pressure: number;
+  /** Index into `words` of the active configuration table; -1: not known, nothing expires. */
+  private configuration: number;
+
+  constructor(memory: MainMemory, processor: number, table: ConnectionTable) {
+    const { layout } = memory;
+    const bitmapWords = Math.ceil(layout.connections / 32);
+    this.memory = memory;
+    this.table = table;
+    this.words = memory.words;
+    this.doubles = memory.doubles;
+    this.lines = layout.connectionRecords >> 2;
+    this.bitmap = layout.connectionBitmap >> 2;
+    this.firstWord = Math.floor((processor * bitmapWords) / layout.processors);
+    this.endWord = Math.floor(((processor + 1) * bitmapWords) / layout.processors);
+    this.counters = countersBase(memory, processor);
+    this.pressureLimit = layout.connections - Math.ceil(layout.connections / 64);
+    this.reliefLimit = layout.connections - Math.ceil(layout.connections / 32);
+    this.hand = this.firstWord;
+    this.pressure = 0;
+    this.level = 0;
+    this.configuration = -1;
+  }
+
+  /** The configuration table that holds the timeouts: whenever its generation has changed. @hot */
+  useConfiguration(wordsBase: number): void {
+    this.configuration = wordsBase;
+  }
+
+  /** The budget that brings the hand round in SWEEP_ROUND_MS, `elapsedMs` after the last step. @hot */
+  budgetFor(elapsedMs: number): number {
+    const work = (this.endWord - this.firstWord) * 33;
+    const budget = Math.ceil((work * elapsedMs) / SWEEP_ROUND_MS);
+    return Math.min(budget, work);
+  }
+
+  /**
+   * Moves the hand on; `budget` is in bitmap words and records looked at, exceeded by one word at
+   * most. Returns how many records were looked at. @hot
+   */
+  sweep(nowMs: number, budget: number): number {
+    this.table.epoch.tryAdvance();
+    if (this.firstWord === this.endWord) return 0;
+    this.feelPressure();
+    let left = this.pressure > 0 ? budget * PRESSURE_BUDGET : budget;
+    let looked = 0;
+    while (left > 0) {
+      let taken = this.words[this.bitmap + this.hand];
+      const first = this.hand << 5;
+      while (taken !== 0) {
+        const bit = taken & -taken;
+        taken ^= bit;
+        this.look(first + 31 - Math.clz32(bit), nowMs);
+        looked = (looked + 1) | 0;
+        left = (left - 1) | 0;
+      }
+      left = (left - 1) | 0;
+      this.hand = (this.hand + 1) | 0;
+      if (this.hand >= this.endWord) {
+        this.endRound();
+        break;
+      }
+    }
+    this.doubles[this.counters + COUNTER_SWEPT] += looked;
+    return looked;
+  }
+
+  /** Records that are taken, over all processors. @hot */
+  takenCount(): number {
+    return sumCounter(this.memory, COUNTER_CONNECTIONS_TAKEN);
+  }
+
+  /** TCP connections whose handshake is not complete, over all processors. @hot */
+  halfOpenCount(): number {
+    return sumCounter(this.memory, COUNTER_HALF_OPEN);
+  }
+
+  /** Whether free records are so few that connections are ended early. @hot */
+  isUnderPressure(): boolean {
+    return this.pressure > 0;
+  }
+
+  /** @hot */
+  private feelPressure(): void {
+    const taken = this.takenCount();
+    if (this.level === 0 && taken > this.pressureLimit) this.level = 1;
+    this.pressure = taken > this.reliefLimit ? this.level : 0;
+  }
+
+  /** @hot */
+  private endRound(): void {
+    this.hand = this.firstWord;
+    if (this.level === 0) return;
+    const isFull = this.takenCount() > this.pressureLimit;
+    if (!isFull) this.level = (this.level - 1) | 0;
+    else if (this.level < PRESSURE_LEVEL_MAX) this.level = (this.level + 1) | 0;
+  }
+
+  /** What the sweep owes to one taken record. @hot */
+  private look(number: number, nowMs: number): void {
+    const line = this.lines + (number << record.RECORD_SHIFT);
+    const life = this.words[line];
+    const state = life & record.LIFE_STATE;
+    if (state === record.LIFE_LIVE || state === record.LIFE_HALF_OPEN) {
+      if (this.configuration >= 0) this.expire(number, line, nowMs);
+      return;
+    }
+    const epoch = this.table.epoch;
+    if (state === record.LIFE_FREE) {
+      // Being reserved at this moment, or by somebody who was killed then.
+      const suspect = (epoch.now() << record.LIFE_EPOCH_SHIFT) | record.LIFE_SUSPECT;
+      Atomics.compareExchange(this.words, line, life, suspect);
+      return;
+    }
+    if (!epoch.hasPassed(life >>> record.LIFE_EPOCH_SHIFT)) return;
+    if (state === record.LIFE_LIMBO) {
+      this.table.free(number);
+      return;
+    }
+    if (state === record.LIFE_SUSPECT) {
+      const seen = Atomics.compareExchange(this.words, line, life, record.LIFE_FREE);
+      if (seen !== life) return;
+      this.table.free(number);
+    } else {
+      this.table.bury(number);
+    }
+    this.doubles[this.counters + COUNTER_RECORDS_RECLAIMED] += 1;
+  }
+
+  /** @hot */
+  private expire(number: number, line: number, nowMs: number): void {
+    const words = this.words;
+    const server = line + record.LINE_WORDS;
+    const sinceClient = (nowMs - words[line + record.LINE_LAST_SEEN]) | 0;
+    const sinceServer = (nowMs - words[server + record.LINE_LAST_SEEN]) | 0;
+    const idleMs = Math.min(sinceClient, sinceServer);
+    const state = this.table.stateOf(number);
+    const service = words[line + record.LINE_IDS] >>> 16;
+    const timeout = timeoutMs(words, this.configuration, service, state);
+    if (idleMs >= timeout) {
+      if (this.table.remove(number) === 1) this.doubles[this.counters + COUNTER_EXPIRED] += 1;
+      return;
+    }
+    if (this.pressure === 0 || this.isSettled(state, line)) return;
+    const shift = this.pressure * PRESSURE_SHIFT;
+    if (idleMs < (shift > 30 ? 0 : timeout >> shift)) return;
+    if (this.table.remove(number) === 1) this.doubles[this.counters + COUNTER_EVICTED] += 1;
+  }
+
+  /** Whether pressure spares it: established, or UDP that the server has answered. @hot */
+  private isSettled(state: number, line: number): boolean {
+    if (state === STATE_ESTABLISHED) return true;
+    if (state !== STATE_UDP) return false;
+    if ((this.words[line + record.LINE_PORT] & 0xff) === FORWARDING_DSR) return true;
+    return this.doubles[((line + record.LINE_WORDS) >> 1) + record.LINE_PACKETS] > 0;
+  }
+}
