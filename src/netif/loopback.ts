@@ -16,7 +16,7 @@
 // (a killed process) is followed by another one on the same lanes, and nothing is lost.
 
 import { assert } from '../base/assert.ts';
-import type { FramePool, SocketFrames } from '../memory/frame-pool.ts';
+import type { FramePool } from '../memory/frame-pool.ts';
 import { FRAME_DATA_MAX, powerOfTwoAtLeast } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import type { InterfaceQueue } from './contract.ts';
@@ -57,7 +57,6 @@ export class LoopbackQueue implements InterfaceQueue {
   readonly fileDescriptor: number;
   /** The number that the frame pool knows this queue by. */
   readonly socket: number;
-  private readonly memory: MainMemory;
   private readonly bytes: Uint8Array;
   private readonly pool: FramePool;
   private readonly incoming: LoopbackLane;
@@ -72,7 +71,6 @@ export class LoopbackQueue implements InterfaceQueue {
   ) {
     this.fileDescriptor = -1;
     this.socket = socket;
-    this.memory = memory;
     this.bytes = memory.bytes;
     this.pool = pool;
     this.incoming = incoming;
@@ -135,14 +133,12 @@ export class LoopbackQueue implements InterfaceQueue {
 
   close(): void {}
 
-  /** The frames that wait to be reclaimed, for the frame pool's recovery. */
-  socketFrames(): SocketFrames {
-    const inRings = new Uint8Array(this.memory.layout.frames);
+  /** Marks the frames that wait to be reclaimed, one byte per frame, for the frame pool's recovery. */
+  framesInRings(marks: Uint8Array): void {
     const lane = this.outgoing;
     for (let at = lane.reclaimed; at !== lane.offered; at = (at + 1) | 0) {
-      inRings[this.pool.frameOf(lane.frames[at & lane.mask])] = 1;
+      marks[this.pool.frameOf(lane.frames[at & lane.mask])] = 1;
     }
-    return { socket: this.socket, inRings };
   }
 
   /** As the far end: sends a frame to this queue. @returns false when the wire is full. */

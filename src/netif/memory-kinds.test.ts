@@ -3,9 +3,9 @@
 
 import { describe, expect, it } from 'vitest';
 import { FramePool, OWNER_FREE } from '../memory/frame-pool.ts';
-import type { MainMemory } from '../memory/region.ts';
 import { plainMainMemory } from '../memory/region.ts';
-import { type ContractFixture, describeInterfaceContract, testFrame } from './contract.suite.ts';
+import { type ContractFixture, firstPool, socketFrames, testFrame } from './contract.harness.ts';
+import { describeInterfaceContract } from './contract.suite.ts';
 import type { InterfaceQueue } from './contract.ts';
 import { FaultInjector } from './fault-injector.ts';
 import { LoopbackLane, LoopbackQueue, loopbackPair, loopbackQueue } from './loopback.ts';
@@ -16,17 +16,11 @@ const SIZES = { connections: 1024, frames: 1024, processors: 1 };
 const SOCKET = 3;
 const CAPACITY = 64;
 
-function makePool(memory: MainMemory): FramePool {
-  const pool = new FramePool(memory, 0);
-  pool.recover([]);
-  return pool;
-}
-
 class LoopbackFixture implements ContractFixture {
   readonly memory = plainMainMemory(SIZES);
   readonly transmitCapacity = CAPACITY;
   readonly receivesIntoRefilled = false;
-  pool = makePool(this.memory);
+  pool = firstPool(this.memory);
   private readonly incoming = new LoopbackLane(CAPACITY);
   private readonly outgoing = new LoopbackLane(CAPACITY);
   loopback = this.attach();
@@ -48,11 +42,11 @@ class LoopbackFixture implements ContractFixture {
     this.pool = new FramePool(this.memory, 0);
     this.loopback = this.attach();
     this.queue = this.loopback;
-    this.pool.recover([this.loopback.socketFrames()]);
+    this.pool.recover(socketFrames(this.memory, this.loopback));
   }
 
   confirmSuspects(): void {
-    this.pool.confirmSuspects([this.loopback.socketFrames()]);
+    this.pool.confirmSuspects(socketFrames(this.memory, this.loopback));
   }
 
   close(): void {
@@ -91,7 +85,7 @@ class PcapFixture implements ContractFixture {
   readonly memory = plainMainMemory(SIZES);
   readonly transmitCapacity = 256;
   readonly receivesIntoRefilled = false;
-  readonly pool = makePool(this.memory);
+  readonly pool = firstPool(this.memory);
   private readonly source = new GrowingCapture();
   private written: Buffer[] = [];
   private header = Buffer.alloc(0);
@@ -145,8 +139,8 @@ describe('loopback', () => {
   it('joins two switches with main memories of their own', () => {
     const left = plainMainMemory(SIZES);
     const right = plainMainMemory(SIZES);
-    const leftPool = makePool(left);
-    const rightPool = makePool(right);
+    const leftPool = firstPool(left);
+    const rightPool = firstPool(right);
     const [a, b] = loopbackPair(
       { memory: left, pool: leftPool, socket: 1 },
       { memory: right, pool: rightPool, socket: 2 },
@@ -170,7 +164,7 @@ describe('loopback', () => {
 
   it('refuses an injected frame when the wire is full, and takes it later', () => {
     const memory = plainMainMemory(SIZES);
-    const queue = loopbackQueue({ memory, pool: makePool(memory), socket: 1 }, 2);
+    const queue = loopbackQueue({ memory, pool: firstPool(memory), socket: 1 }, 2);
     const bytes = testFrame(1, 60);
     expect([queue.inject(bytes), queue.inject(bytes), queue.inject(bytes)]).toEqual([
       true,
@@ -199,7 +193,7 @@ describe('pcap', () => {
     const memory = plainMainMemory(SIZES);
     const source = capture();
     checkCapture(source);
-    const queue = new PcapQueue(memory, makePool(memory), 1, { source, wallClockMs: () => 0 });
+    const queue = new PcapQueue(memory, firstPool(memory), 1, { source, wallClockMs: () => 0 });
     const lengths = new Int32Array(8);
     expect(queue.receiveBurst(new Int32Array(8), lengths, 8)).toBe(2);
     expect([...lengths.subarray(0, 2)]).toEqual([60, 61]);
@@ -209,7 +203,7 @@ describe('pcap', () => {
 
   it('keeps a frame for which the pool had no room', () => {
     const memory = plainMainMemory(SIZES);
-    const pool = makePool(memory);
+    const pool = firstPool(memory);
     const taken: number[] = [];
     for (let offset = pool.take(); offset !== -1; offset = pool.take()) taken.push(offset);
     const queue = new PcapQueue(memory, pool, 1, { source: capture(), wallClockMs: () => 0 });

@@ -5,7 +5,7 @@
 // counted as malformed further on, and hide the reason.
 // Invariant: every frame of the capture is either received once or counted in `truncatedCount`.
 
-import type { FramePool, SocketFrames } from '../memory/frame-pool.ts';
+import type { FramePool } from '../memory/frame-pool.ts';
 import { FRAME_DATA_MAX, FRAME_SIZE } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import type { InterfaceQueue } from './contract.ts';
@@ -144,10 +144,8 @@ export class PcapQueue implements InterfaceQueue {
     this.ends.writer?.flush();
   }
 
-  /** The frames that wait to be reclaimed, for the frame pool's recovery. */
-  socketFrames(): SocketFrames {
-    const inRings = new Uint8Array(this.memory.layout.frames);
-    for (let i = 0; i < this.offered; i++) inRings[this.pool.frameOf(this.offsets[i])] = 1;
-    return { socket: this.socket, inRings };
+  /** Marks the frames that wait to be reclaimed, one byte per frame, for the frame pool's recovery. */
+  framesInRings(marks: Uint8Array): void {
+    for (let i = 0; i < this.offered; i++) marks[this.pool.frameOf(this.offsets[i])] = 1;
   }
 }

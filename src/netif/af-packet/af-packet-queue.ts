@@ -17,16 +17,16 @@
 //   word 3   of slot 0 only: reclaimed cursor  (slots whose frames went back)
 //
 // The kernel's own place in a ring cannot be seen while the ring is idle, hence the cursors; but a
-// cursor may be one step off if we die in between, and then the slot's status tells (`continueRings`).
-// Order of changes, so that this is exact: receive: cursor, then slot to the kernel. Transmit: owner,
-// frame word, status, then cursor. Reclaim: owners, cursor, then everything else.
+// cursor may be one step off if we die in between, and then the slot tells (`continueRings`). Order of
+// changes, so that this is exact: receive: mark in the slot, cursor, then the slot to the kernel.
+// Transmit: owner, frame word, status, then cursor. Reclaim: owners, cursor, then everything else.
 // Only a call of ours makes the kernel read a transmit slot; received slots it fills from any CPU,
 // so their status is read and written with the order that Atomics gives.
 
-import type { FramePool, SocketFrames } from '../../memory/frame-pool.ts';
+import type { FramePool } from '../../memory/frame-pool.ts';
 import { FRAME_DATA_MAX } from '../../memory/layout.ts';
 import type { MainMemory } from '../../memory/region.ts';
-import { lastErrno, libc } from '../../sys/libc.ts';
+import { kickTransmit, lastErrno, libc } from '../../sys/libc.ts';
 import {
   type PacketRings,
   readPacketStatistics,
@@ -52,7 +52,11 @@ import { completeChecksum } from './partial-checksum.ts';
 
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
-const MSG_DONTWAIT = 0x40;
+const EAGAIN = 11;
+const ENOBUFS = 105;
+/** Where the network header starts, which nobody here asks for: marks a slot that we have taken. */
+const SLOT_NET = 14;
+const TAKEN = 0xffff;
 const TYPE_VLAN = 0x8100;
 const MAC_ADDRESSES_SIZE = 12;
 const VLAN_SIZE = 4;
@@ -79,7 +83,6 @@ export class AfPacketQueue implements InterfaceQueue {
   sendErrorCount: number;
   /** errno of the last error of the socket: ENETDOWN (100) while the interface is down. */
   lastError: number;
-  private readonly memory: MainMemory;
   private readonly view: DataView;
   private readonly bytes: Uint8Array;
   private readonly words: Int32Array;
@@ -103,8 +106,8 @@ export class AfPacketQueue implements InterfaceQueue {
   private readonly errorSize: Uint32Array;
 
   /**
-   * Continues on the rings wherever the process before has stopped. Pass `socketFrames()` to the
-   * frame pool's `recover` before the first burst.
+   * Continues on the rings wherever the process before has stopped. Pass what `framesInRings`
+   * marks to the frame pool's `recover` before the first burst.
    * @param rings from mapPacketRings, with the same geometry
    */
   constructor(
@@ -122,7 +125,6 @@ export class AfPacketQueue implements InterfaceQueue {
     this.completedChecksumCount = 0;
     this.sendErrorCount = 0;
     this.lastError = 0;
-    this.memory = memory;
     this.view = memory.view;
     this.bytes = memory.bytes;
     this.words = memory.words;
@@ -148,14 +150,12 @@ export class AfPacketQueue implements InterfaceQueue {
 
   /** Sets the cursors right if the process before was killed between a cursor and its slot. */
   private continueRings(): void {
+    // Taken, but never given back to the kernel, whose next frame would go there: it is taken again.
+    // In a full ring the slot before the cursor is in use as well, but filled anew, without the mark.
     const previous = (this.received - 1) | 0;
-    // Taken, but never given back to the kernel, whose next frame goes here: it is taken again. In a
-    // ring that is full, every slot looks like that, and the frame is a new one: also right to take
-    // first, unless the ring is full *and* the process died after giving the slot back. Then the
-    // kernel has refilled it, as the newest: one frame is early, none is lost.
-    if (this.received !== 0 && (this.receiveStatus(previous) & STATUS_USER) !== 0) {
-      this.received = previous;
-    }
+    const slot = this.receiveStart + Math.imul(previous & this.receiveMask, this.receiveSlotSize);
+    const isTaken = this.view.getUint16(slot + SLOT_NET, true) === TAKEN;
+    if (isTaken && (this.receiveStatus(previous) & STATUS_USER) !== 0) this.received = previous;
     if ((this.transmitStatus(this.offered) & STATUS_SEND_REQUEST) !== 0 && this.hasRoom()) {
       this.offered = (this.offered + 1) | 0;
       this.words[this.tail + TAIL_OFFERED_CURSOR] = this.offered;
@@ -234,6 +234,7 @@ export class AfPacketQueue implements InterfaceQueue {
 
   /** @hot */
   private releaseSlot(slot: number): void {
+    this.view.setUint16(slot + SLOT_NET, TAKEN, true);
     this.received = (this.received + 1) | 0;
     this.words[this.tail + TAIL_RECEIVE_CURSOR] = this.received;
     Atomics.store(this.words, (slot + SLOT_STATUS) >> 2, STATUS_KERNEL);
@@ -266,7 +267,7 @@ export class AfPacketQueue implements InterfaceQueue {
    */
   flush(): void {
     if (this.unsent === 0) return;
-    if (libc.sendto(this.fileDescriptor, 0, 0, MSG_DONTWAIT, 0, 0) === -1) this.noteSendError();
+    if (kickTransmit(this.fileDescriptor) === -1) this.noteSendError();
     const last = ((this.offered - 1) & this.transmitMask) | 0;
     const slot = (this.transmitStart + Math.imul(last, this.transmitSlotSize)) | 0;
     this.unsent = this.words[(slot + SLOT_STATUS) >> 2] & STATUS_SEND_REQUEST;
@@ -275,7 +276,7 @@ export class AfPacketQueue implements InterfaceQueue {
   /** The kernel's reason is read at once; a full queue is no error. */
   private noteSendError(): void {
     const errno = lastErrno();
-    if (errno === 11 || errno === 105) return; // EAGAIN, ENOBUFS
+    if (errno === EAGAIN || errno === ENOBUFS) return;
     this.sendErrorCount = (this.sendErrorCount + 1) | 0;
     this.lastError = errno;
   }
@@ -313,15 +314,13 @@ export class AfPacketQueue implements InterfaceQueue {
   /** The socket stays open: its rings are another process's as well. */
   close(): void {}
 
-  /** The frames that stand in transmit slots, for the frame pool's recovery. */
-  socketFrames(): SocketFrames {
-    const inRings = new Uint8Array(this.memory.layout.frames);
+  /** Marks the frames that stand in transmit slots, one byte per frame, for the frame pool's recovery. */
+  framesInRings(marks: Uint8Array): void {
     for (let at = this.reclaimed; at !== this.offered; at = (at + 1) | 0) {
       const index = at & this.transmitMask;
       const slot = this.transmitStart + Math.imul(index, this.transmitSlotSize);
-      inRings[this.pool.frameOf(this.words[this.tailOf(slot) + TAIL_FRAME])] = 1;
+      marks[this.pool.frameOf(this.words[this.tailOf(slot) + TAIL_FRAME])] = 1;
     }
-    return { socket: this.socket, inRings };
   }
 
   /**
