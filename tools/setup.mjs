@@ -42,6 +42,7 @@ export const LAB_PROGRAMS = [
   { program: 'dnsmasq', debianPackage: 'dnsmasq-base' },
   { program: 'dig', debianPackage: 'bind9-dnsutils' },
   { program: 'tshark', debianPackage: 'tshark' },
+  { program: 'dumpcap', debianPackage: 'tshark' },
   { program: 'tcpdump', debianPackage: 'tcpdump' },
   { program: 'iperf3', debianPackage: 'iperf3' },
   { program: 'ethtool', debianPackage: 'ethtool' },

@@ -60,24 +60,25 @@ function countTests(reportFile, exitCode) {
 }
 
 /** Without root the scenarios get a user namespace, in which they may make network namespaces. */
-async function asLabRoot(command) {
+async function runAsLabRoot(command) {
   const built = join(TOP, 'dist', 'src', 'lab', 'user-namespace.js');
-  if (process.getuid() === 0 || !existsSync(built)) return command;
-  const { userNamespaceCommand, userNamespaceProblem } = await import(pathToFileURL(built).href);
-  const problem = userNamespaceProblem();
-  if (problem === undefined) return userNamespaceCommand(command);
-  stdout.write(`without root and without user namespaces: ${problem}\n`);
-  return command;
+  if (process.getuid() !== 0 && existsSync(built)) {
+    const { runInUserNamespace, userNamespaceProblem } = await import(pathToFileURL(built).href);
+    const problem = userNamespaceProblem();
+    if (problem === undefined) return runInUserNamespace(command);
+    stdout.write(`without root and without user namespaces: ${problem}\n`);
+  }
+  return run(command[0], command.slice(1));
 }
 
 async function vitest(project, args) {
   const reportFile = join(scratch, `${project}.json`);
-  let command = [execPath, program('vitest', 'vitest.mjs'), 'run', '--project', project];
+  const command = [execPath, program('vitest', 'vitest.mjs'), 'run', '--project', project];
   command.push('--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`);
   // With a filter, a project may well have nothing that matches.
   command.push(...(args.length > 0 ? ['--passWithNoTests', ...args] : []));
-  if (project === 'scenario') command = await asLabRoot(command);
-  const exitCode = await run(command[0], command.slice(1));
+  const exitCode =
+    project === 'scenario' ? await runAsLabRoot(command) : await run(command[0], command.slice(1));
   return countTests(reportFile, exitCode);
 }
 

@@ -1,8 +1,10 @@
-// Looks at what really goes over a cable of the lab: tcpdump writes a capture file, tshark takes it
+// Looks at what really goes over a cable of the lab: dumpcap writes a capture file, tshark takes it
 // apart. tshark is the referee for the packets that we send: it knows nothing of our code, and with
 // every checksum check on it says which packets no other host would accept.
+// Not tcpdump, which insists on changing its user and groups and so ends in a user namespace.
 
 import { join } from 'node:path';
+import { WeirError } from '../base/errors.ts';
 import { makeScratchFolder } from './clean-up.ts';
 import { execute, type LabProcess, start, waitUntil } from './command.ts';
 
@@ -10,7 +12,7 @@ const CHECK_ALL = ['ip', 'tcp', 'udp'].flatMap((layer) => ['-o', `${layer}.check
 const BAD_CHECKSUM = ['ip', 'tcp', 'udp']
   .map((layer) => `${layer}.checksum.status == 0`)
   .join(' || ');
-const BUFFER_KIB = '16384';
+const BUFFER_MIB = '16';
 
 /** A capture that is running, or has been stopped and can be read. */
 export class Capture {
@@ -24,20 +26,20 @@ export class Capture {
 
   /** Ends the capture; what has been captured by now is in the file then. */
   async stop(): Promise<void> {
-    // tcpdump is told to hand over every packet at once, but the kernel wakes it with a delay.
+    // The kernel hands packets over in blocks, the last one with a delay.
     await new Promise((resolve) => setTimeout(resolve, 200));
     await this.#process.stop();
   }
 
-  /** How many packets the kernel could not hand to tcpdump in time. Known after `stop`. */
+  /** How many packets the kernel could not hand over in time. Known after `stop`. */
   get dropped(): number {
-    return Number(/(\d+) packets? dropped by kernel/.exec(this.#process.log())?.[1] ?? 0);
+    return Number(/\(pcap:(\d+)\//.exec(this.#process.log())?.[1] ?? 0);
   }
 }
 
 /**
  * Starts to capture on an interface; packets are seen from when the promise resolves.
- * @param filter in tcpdump's own language, for instance 'tcp port 80'
+ * @param filter in the language of pcap-filter(7), for instance 'tcp port 80'
  */
 export async function startCapture(
   namespace: string,
@@ -46,20 +48,19 @@ export async function startCapture(
 ): Promise<Capture> {
   const folder = makeScratchFolder('capture');
   const file = join(folder, `${networkInterface}.pcap`);
-  // '-Z root' keeps it from changing its user, which a user namespace forbids.
-  const args = ['-i', networkInterface, '-n', '-U', '-Z', 'root', '-B', BUFFER_KIB];
-  args.push('--immediate-mode', '-w', file);
-  const logFile = join(folder, 'tcpdump.log');
-  const process = start('tcpdump', filter === '' ? args : [...args, filter], {
-    namespace,
-    logFile,
-  });
+  const args = ['-P', '-i', networkInterface, '-B', BUFFER_MIB, '-w', file];
+  if (filter !== '') args.push('-f', filter);
+  const process = start('dumpcap', args, { namespace, logFile: join(folder, 'dumpcap.log') });
+  // It names the file when the interface is open and the filter in place.
   await waitUntil(
-    `tcpdump listens on ${networkInterface}`,
-    () => process.log().includes('listening on') || !process.isRunning(),
+    `dumpcap listens on ${networkInterface}`,
+    () => process.log().includes('File: ') || !process.isRunning(),
     10_000,
     () => process.log(),
   );
+  if (!process.isRunning()) {
+    throw new WeirError('ERR_LAB', `dumpcap on ${networkInterface} ended: ${process.log()}`, '');
+  }
   return new Capture(file, process);
 }
 

@@ -85,9 +85,11 @@ function nginxConfiguration(folder: string, name: string, options: WebServerOpti
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((kind) => `${kind}_temp_path ${folder}/${kind};`)
     .join('\n  ');
-  // Changing the user needs setgroups(2), which a user namespace forbids: a single process there.
-  const processes = isInUserNamespace() ? 'master_process off;' : 'user root;\nworker_processes 1;';
+  // A worker changes its user by setgroups(2), which a user namespace forbids even for root to root:
+  // a single process there, which changes nothing.
+  const processes = isInUserNamespace() ? 'master_process off;' : 'worker_processes 1;';
   return `daemon off;
+user root;
 ${processes}
 pid ${folder}/nginx.pid;
 error_log stderr warn;

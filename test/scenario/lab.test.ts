@@ -152,6 +152,7 @@ describe.skipIf(reason !== undefined)('the lab', () => {
     const capture = await startCapture(b1.namespace, 'eth0', 'tcp port 84');
     curl(b2, `http://${b1.address}:84/`);
     await capture.stop();
+    expect(capture.dropped).toBe(0);
     expect(countPackets(capture.file, 'http.request')).toBe(1);
     expect(badChecksums(capture.file)).toEqual([]);
     // The same with the checksum left to a network card that does not exist, seen at the sender.
@@ -251,8 +252,9 @@ async function otherLab() {
   const args = ['--input-type=module', '--eval', script];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise((resolve) => child.once('exit', resolve));
-  const serverPid = await new Promise<number>((resolve) => {
+  const serverPid = await new Promise<number>((resolve, reject) => {
     child.stdout.once('data', (text: Buffer) => resolve(Number(text.toString())));
+    child.once('exit', () => reject(new Error('the other lab did not come up')));
   });
   return { child, exited, serverPid };
 }
