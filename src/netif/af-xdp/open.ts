@@ -73,6 +73,8 @@ export interface AfXdpInterface {
   /** Why each better mode was refused, for the operator. */
   readonly refused: readonly string[];
   readonly sockets: readonly AfXdpSocket[];
+  /** The program stays on the interface for as long as some process has these open. */
+  readonly heldFileDescriptors: readonly number[];
   /** Takes the program off the interface and closes this process's file descriptors. */
   close(): void;
 }
@@ -156,7 +158,8 @@ export class AfXdpOpener {
           for (const fd of [linkFd, program.programFd, program.mapFd]) closeFd(fd);
           this.#closeSockets(fds);
         };
-        return { name, link, mode, refused, sockets, close };
+        const heldFileDescriptors = [linkFd, program.programFd, program.mapFd];
+        return { name, link, mode, refused, sockets, heldFileDescriptors, close };
       } catch (error) {
         refused.push(`${mode}: ${error instanceof Error ? error.message.split('\n')[0] : error}`);
         if (!isFinal(error) && mode !== modes.at(-1)) continue;

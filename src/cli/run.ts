@@ -1,0 +1,62 @@
+// `weir run`: checks the configuration, gives up every right that is not needed, and becomes the
+// supervisor. Capabilities belong to threads, and Node has started several by now; so the rights are
+// dropped for this thread and the program executes itself anew, with which all threads have just them.
+
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { WeirError } from '../base/errors.ts';
+import { parseConfiguration } from '../control/config/parse.ts';
+import type { Configuration } from '../control/config/schema.ts';
+import { readConfigurationFile } from '../control/reload.ts';
+import { runSupervisor } from '../supervisor/main.ts';
+import {
+  clearAmbientCapabilities,
+  WEIR_CAPABILITIES,
+  withOnlyCapabilities,
+} from '../sys/capabilities.ts';
+import { executeNode, forbidNewPrivileges, raiseLockedMemoryLimit } from '../sys/process.ts';
+import { runSelfTest } from '../sys/self-test.ts';
+import { parseAndShow } from './check.ts';
+
+const EXIT_FAULTS = 2;
+/** Set in the second life of the process, after its rights were dropped. */
+const RIGHTS_DROPPED = 'WEIR_RIGHTS_DROPPED';
+
+/** @returns the exit code */
+export async function run(configPath: string, socketPath: string): Promise<number> {
+  const path = resolve(configPath);
+  if (process.env[RIGHTS_DROPPED] === undefined) {
+    // Faults are shown before anything is touched, and only once.
+    const { configuration, faults } = parseAndShow(path);
+    if (configuration === undefined) {
+      process.stderr.write(`${path}: ${faults.length} fault(s); weir was not started\n`);
+      return EXIT_FAULTS;
+    }
+    runSelfTest();
+    dropRights();
+  }
+  delete process.env[RIGHTS_DROPPED];
+  clearAmbientCapabilities();
+  forbidNewPrivileges();
+  const configuration = readAgain(path);
+  return await runSupervisor(configuration, path, resolve(socketPath));
+}
+
+/** Executes this program anew with the rights to open interfaces and no others. */
+function dropRights(): never {
+  raiseLockedMemoryLimit();
+  withOnlyCapabilities(WEIR_CAPABILITIES);
+  const weir = fileURLToPath(new URL('../../../bin/weir', import.meta.url));
+  const args = [...process.execArgv, weir, ...process.argv.slice(2)];
+  return executeNode(args, { ...process.env, [RIGHTS_DROPPED]: '1' });
+}
+
+function readAgain(path: string): Configuration {
+  const { configuration } = parseConfiguration(readConfigurationFile(path), path);
+  if (configuration !== undefined) return configuration;
+  throw new WeirError(
+    'ERR_CONFIG_INVALID',
+    `${path} was changed a moment ago and has faults now`,
+    `weir check --config ${path}`,
+  );
+}

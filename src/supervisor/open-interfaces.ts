@@ -1,0 +1,178 @@
+// Opens the network interfaces of the configuration (E3): each with the best kind that it and our
+// rights allow, its queues dealt out to the switching processors, and its block in main memory written.
+// The sockets are only opened here; the switching processors map their rings and use them.
+
+import { WeirError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { QueuePlan } from '../base/process-plan.ts';
+import {
+  INTERFACE_INDEX,
+  INTERFACE_KIND,
+  INTERFACE_LINK_UP,
+  INTERFACE_MAC_HIGH,
+  INTERFACE_MAC_LOW,
+  INTERFACE_MODE,
+  INTERFACE_MTU,
+  INTERFACE_NAME,
+  INTERFACE_QUEUE_PROCESSOR,
+  INTERFACE_QUEUES,
+  MAX_QUEUES,
+} from '../memory/layout.ts';
+import type { MainMemory } from '../memory/region.ts';
+import { openAfPacket } from '../netif/af-packet/open.ts';
+import { AfXdpOpener } from '../netif/af-xdp/open.ts';
+import { INTERFACE_KINDS, INTERFACE_MODES, type InterfaceMode } from '../netif/contract.ts';
+import { type LinkState, readLink } from '../sys/link.ts';
+import type { ReservedRange } from '../sys/main-memory.ts';
+import { assignQueues } from './assignment.ts';
+
+/** An interface as the configuration asks for it. */
+export interface InterfaceRequest {
+  readonly name: string;
+  readonly kind: 'auto' | 'af-xdp' | 'af-packet';
+  readonly queues: number | 'auto';
+  readonly processor?: number | undefined;
+}
+
+interface OpenedInterface {
+  readonly kind: 'af-xdp' | 'af-packet';
+  readonly mode: InterfaceMode;
+  readonly link: LinkState;
+  readonly fileDescriptors: readonly number[];
+  readonly geometry: unknown;
+  /** Keep the program on the interface for as long as anybody has them open. */
+  readonly held: readonly number[];
+}
+
+export interface OpenedInterfaces {
+  readonly queues: readonly QueuePlan[];
+  readonly heldFileDescriptors: readonly number[];
+}
+
+/** Opens all of them, or throws and leaves closing to the end of the process. */
+export function openInterfaces(
+  requests: readonly InterfaceRequest[],
+  memory: MainMemory,
+  range: ReservedRange,
+  log: Log,
+): OpenedInterfaces {
+  const opener = new AfXdpOpener(range, memory.layout);
+  const { processors } = memory.layout;
+  const opened = requests.map((request) => openOne(request, opener, processors, log));
+  const assignment = assignQueues(
+    opened.map(({ fileDescriptors }, i) => ({
+      queues: fileDescriptors.length,
+      processor: requests[i].processor,
+    })),
+    processors,
+  );
+  const queues: QueuePlan[] = [];
+  for (const [interfaceNumber, one] of opened.entries()) {
+    writeInterfaceBlock(memory, interfaceNumber, one, assignment[interfaceNumber]);
+    for (const [queue, fileDescriptor] of one.fileDescriptors.entries()) {
+      queues.push({
+        interfaceNumber,
+        interfaceName: one.link.name,
+        kind: one.kind,
+        queue,
+        processor: assignment[interfaceNumber][queue],
+        socketNumber: queues.length,
+        fileDescriptor,
+        geometry: one.geometry,
+      });
+    }
+    const polled = assignment[interfaceNumber].join(', ');
+    log.info(
+      `${one.link.name}: ${one.kind}, ${one.mode}, ${one.fileDescriptors.length} queue(s) ` +
+        `polled by switching processor ${polled}`,
+    );
+  }
+  return { queues, heldFileDescriptors: opened.flatMap(({ held }) => held) };
+}
+
+/** As many queues as asked for, else all: frames of a queue that nobody polls would not reach us. */
+function queueCount(request: InterfaceRequest, available: number): number {
+  if (request.queues !== 'auto') return request.queues;
+  return Math.max(1, Math.min(available, MAX_QUEUES));
+}
+
+function openOne(
+  request: InterfaceRequest,
+  opener: AfXdpOpener,
+  processors: number,
+  log: Log,
+): OpenedInterface {
+  const { name, kind } = request;
+  if (kind === 'af-packet') return openPacketRings(request, processors, log);
+  try {
+    const available = readLink(name).queues;
+    const count = queueCount(request, available);
+    const queues = Array.from({ length: count }, (_, i) => i);
+    const { link, mode, sockets, refused, heldFileDescriptors } = opener.open({ name, queues });
+    for (const reason of refused) log.info(`${name}: not ${reason}`);
+    return {
+      kind: 'af-xdp',
+      mode,
+      link,
+      fileDescriptors: sockets.map(({ fileDescriptor }) => fileDescriptor),
+      geometry: sockets[0].ringSizes,
+      held: heldFileDescriptors,
+    };
+  } catch (error) {
+    if (kind === 'af-xdp' || !(error instanceof WeirError)) throw error;
+    if (error.code === 'ERR_INTERFACE_NOT_FOUND') throw error;
+    log.warning(`${name}: af-xdp cannot be had, af-packet is used: ${error.message}`);
+    return openPacketRings(request, processors, log);
+  }
+}
+
+function openPacketRings(request: InterfaceRequest, processors: number, log: Log): OpenedInterface {
+  const { name } = request;
+  const wanted = request.queues === 'auto' ? undefined : request.queues;
+  const queues = wanted ?? (request.processor === undefined ? processors : 1);
+  const opened = openAfPacket({ interfaceName: name, queues });
+  for (const warning of opened.warnings) log.warning(`${name}: ${warning}`);
+  return {
+    kind: 'af-packet',
+    mode: opened.mode,
+    link: readLink(name),
+    fileDescriptors: opened.fileDescriptors,
+    geometry: opened.geometry,
+    held: [],
+  };
+}
+
+function writeInterfaceBlock(
+  memory: MainMemory,
+  interfaceNumber: number,
+  opened: OpenedInterface,
+  processorOfQueue: readonly number[],
+): void {
+  const { link, kind, mode } = opened;
+  const set = (word: number, value: number): void => {
+    Atomics.store(memory.words, memory.interfaceWord(interfaceNumber, word), value);
+  };
+  set(INTERFACE_KIND, INTERFACE_KINDS.indexOf(kind));
+  set(INTERFACE_MODE, INTERFACE_MODES.indexOf(mode));
+  set(INTERFACE_QUEUES, processorOfQueue.length);
+  for (const [queue, processor] of processorOfQueue.entries()) {
+    set(INTERFACE_QUEUE_PROCESSOR + queue, processor);
+  }
+  const start = memory.interfaceWord(interfaceNumber, INTERFACE_NAME) * 4;
+  memory.bytes.fill(0, start, start + 16);
+  memory.bytes.set(Buffer.from(link.name, 'ascii').subarray(0, 15), start);
+  noteLink(memory, interfaceNumber, link);
+}
+
+/** Writes what can change of a link: state, MAC address, MTU. */
+export function noteLink(memory: MainMemory, interfaceNumber: number, link: LinkState): void {
+  const set = (word: number, value: number): void => {
+    Atomics.store(memory.words, memory.interfaceWord(interfaceNumber, word), value);
+  };
+  const mac = new DataView(link.mac.buffer, link.mac.byteOffset, 6);
+  set(INTERFACE_INDEX, link.index);
+  set(INTERFACE_MAC_HIGH, mac.getUint16(0));
+  set(INTERFACE_MAC_LOW, mac.getInt32(2));
+  set(INTERFACE_MTU, link.mtu);
+  set(INTERFACE_LINK_UP, link.up && link.running ? 1 : 0);
+}

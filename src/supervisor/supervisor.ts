@@ -1,0 +1,218 @@
+// The supervisor: small, and the only process that may open interfaces. Makes main memory, opens the
+// network interfaces, spawns the switching and the control processors with those descriptors inherited,
+// and starts again whatever dies. It reads nothing from the network and listens to nobody.
+// Invariant: what a dead process left behind in main memory no longer holds the others up: its state is
+// DEAD and its epoch quiescent before the next one is started.
+
+import { fileURLToPath } from 'node:url';
+import { monotonicMs } from '../base/clock.ts';
+import { Log } from '../base/log.ts';
+import type { ControlPlan, QueuePlan, SwitchingPlan } from '../base/process-plan.ts';
+import {
+  EPOCH_QUIESCENT,
+  HEADER_CONTROL_PID,
+  HEADER_CONTROL_RESTARTS,
+  HEADER_STOPPING,
+  HEADER_SUPERVISOR_PID,
+  PROCESSOR_CPU,
+  PROCESSOR_DIED_AT,
+  PROCESSOR_EPOCH,
+  PROCESSOR_HEARTBEAT,
+  PROCESSOR_PID,
+  PROCESSOR_RESTARTS,
+  PROCESSOR_RUNNING_SINCE,
+  PROCESSOR_SLEEPING,
+  PROCESSOR_STATE,
+  STATE_DEAD,
+  STATE_RUNNING,
+} from '../memory/layout.ts';
+import type { MainMemory } from '../memory/region.ts';
+import { Child } from './child.ts';
+
+/** How long a process may take to end when asked to. */
+const STOP_GRACE_MS = 2000;
+const WATCH_INTERVAL_MS = 500;
+/** A switching processor that shows no sign of life for this long is killed and started again. */
+const HUNG_AFTER_MS = 3000;
+
+/** What the supervisor keeps running. Descriptor numbers are its own. */
+export interface Machine {
+  readonly memory: MainMemory;
+  readonly memoryFileDescriptor: number;
+  readonly queues: readonly QueuePlan[];
+  readonly interfaceNames: readonly string[];
+  /** One per switching processor. */
+  readonly eventFileDescriptors: readonly number[];
+  /** Descriptors that keep programs and maps alive; held by every switching processor too. */
+  readonly heldFileDescriptors: readonly number[];
+  readonly idle: 'busy' | 'adaptive';
+  /** CPU of each switching processor, or -1. */
+  readonly cpus: readonly number[];
+  readonly configurationFile: string;
+  readonly socketPath: string;
+}
+
+/** In a child, inherited descriptors are numbered from here on, in the order of their list. */
+const FIRST_INHERITED = 3;
+
+const SWITCHING_ENTRY_POINT = fileURLToPath(new URL('../switching/main.js', import.meta.url));
+const CONTROL_ENTRY_POINT = fileURLToPath(new URL('../control/main.js', import.meta.url));
+
+export class Supervisor {
+  private readonly machine: Machine;
+  private readonly log = new Log('supervisor');
+  private readonly switching: Child[];
+  private readonly control: Child;
+  private readonly seenHeartbeats: Int32Array;
+  private watch: NodeJS.Timeout | undefined;
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+    const { processors } = machine.memory.layout;
+    this.seenHeartbeats = new Int32Array(processors);
+    this.switching = [];
+    for (let processor = 0; processor < processors; processor++) {
+      this.switching.push(this.switchingChild(processor));
+    }
+    this.control = this.controlChild();
+  }
+
+  /** Starts everything: control first, so that there is a configuration to switch by. */
+  start(): void {
+    const { memory } = this.machine;
+    memory.setHeader(HEADER_SUPERVISOR_PID, process.pid);
+    memory.setHeader(HEADER_STOPPING, 0);
+    this.control.start();
+    for (const child of this.switching) child.start();
+    this.watch = setInterval(() => this.watchHeartbeats(), WATCH_INTERVAL_MS);
+  }
+
+  /** Passes a request to read the configuration again on to the control processor. */
+  reload(): void {
+    this.control.signal('SIGHUP');
+  }
+
+  /** Ends everything; switching processors end by themselves at their next turn. */
+  async stop(): Promise<void> {
+    clearInterval(this.watch);
+    this.machine.memory.setHeader(HEADER_STOPPING, 1);
+    const children = [this.control, ...this.switching];
+    await Promise.all(children.map((child) => child.stop(STOP_GRACE_MS)));
+  }
+
+  private switchingChild(processor: number): Child {
+    const { machine } = this;
+    const inherited = new InheritanceList();
+    const plan: SwitchingPlan = {
+      role: 'switching',
+      processor,
+      memoryFileDescriptor: inherited.add(machine.memoryFileDescriptor),
+      memorySize: machine.memory.layout.totalSize,
+      queues: machine.queues.map((queue) => ({
+        ...queue,
+        fileDescriptor: inherited.add(queue.fileDescriptor),
+      })),
+      eventFileDescriptors: machine.eventFileDescriptors.map((fd) => inherited.add(fd)),
+      idle: machine.idle,
+      cpu: machine.cpus[processor] ?? -1,
+    };
+    for (const fd of machine.heldFileDescriptors) inherited.add(fd);
+    const name = `switching ${processor}`;
+    const entryPoint = SWITCHING_ENTRY_POINT;
+    return new Child(
+      { name, entryPoint, plan, fileDescriptors: inherited.list },
+      {
+        started: (pid) => this.setProcessorWord(processor, PROCESSOR_PID, pid),
+        died: (how, delayMs) => this.switchingDied(processor, how, delayMs),
+      },
+    );
+  }
+
+  private controlChild(): Child {
+    const { machine } = this;
+    const inherited = new InheritanceList();
+    const plan: ControlPlan = {
+      role: 'control',
+      memoryFileDescriptor: inherited.add(machine.memoryFileDescriptor),
+      memorySize: machine.memory.layout.totalSize,
+      eventFileDescriptors: machine.eventFileDescriptors.map((fd) => inherited.add(fd)),
+      configurationFile: machine.configurationFile,
+      socketPath: machine.socketPath,
+      interfaceNames: machine.interfaceNames,
+    };
+    const entryPoint = CONTROL_ENTRY_POINT;
+    return new Child(
+      { name: 'control', entryPoint, plan, fileDescriptors: inherited.list },
+      {
+        started: (pid) => machine.memory.setHeader(HEADER_CONTROL_PID, pid),
+        died: (how, delayMs) => this.controlDied(how, delayMs),
+      },
+    );
+  }
+
+  private switchingDied(processor: number, how: string, delayMs: number): void {
+    const { memory } = this.machine;
+    this.setProcessorWord(processor, PROCESSOR_STATE, STATE_DEAD);
+    this.setProcessorWord(processor, PROCESSOR_EPOCH, EPOCH_QUIESCENT);
+    this.setProcessorWord(processor, PROCESSOR_SLEEPING, 0);
+    this.setProcessorWord(processor, PROCESSOR_DIED_AT, monotonicMs());
+    Atomics.add(memory.words, memory.processorWord(processor, PROCESSOR_RESTARTS), 1);
+    this.log.error(`switching ${processor} died (${how}); ${startsAgain(delayMs)}`);
+  }
+
+  private controlDied(how: string, delayMs: number): void {
+    const { memory } = this.machine;
+    const restarts = memory.header(HEADER_CONTROL_RESTARTS) + 1;
+    memory.setHeader(HEADER_CONTROL_RESTARTS, restarts);
+    this.log.error(`control died (${how}); switching goes on; ${startsAgain(delayMs)}`);
+  }
+
+  private setProcessorWord(processor: number, word: number, value: number): void {
+    const { memory } = this.machine;
+    Atomics.store(memory.words, memory.processorWord(processor, word), value);
+  }
+
+  /**
+   * Kills a switching processor that runs but shows no turns. It must have been silent at two looks in
+   * a row, so that a machine that was suspended does not have its processors killed on waking.
+   */
+  private watchHeartbeats(): void {
+    const { memory } = this.machine;
+    const now = monotonicMs();
+    for (const [processor, child] of this.switching.entries()) {
+      const read = (word: number): number =>
+        Atomics.load(memory.words, memory.processorWord(processor, word));
+      const heartbeat = read(PROCESSOR_HEARTBEAT);
+      const wasSeen = this.seenHeartbeats[processor] === heartbeat;
+      this.seenHeartbeats[processor] = heartbeat;
+      const isLate = ((now - heartbeat) | 0) > HUNG_AFTER_MS;
+      if (read(PROCESSOR_STATE) !== STATE_RUNNING || !wasSeen || !isLate) continue;
+      const since = ((now - read(PROCESSOR_RUNNING_SINCE)) | 0) / 1000;
+      this.log.error(`switching ${processor} hangs (it ran for ${since.toFixed(0)} s): killed`);
+      child.signal('SIGKILL');
+    }
+  }
+
+  /** Notes the CPUs that were asked for, for the status. */
+  noteCpus(): void {
+    for (const [processor, cpu] of this.machine.cpus.entries()) {
+      this.setProcessorWord(processor, PROCESSOR_CPU, cpu);
+    }
+  }
+}
+
+/** Descriptors that a child inherits, in order; each keeps one number however often it is added. */
+class InheritanceList {
+  readonly list: number[] = [];
+
+  /** @returns its number in the child */
+  add(fd: number): number {
+    const known = this.list.indexOf(fd);
+    if (known >= 0) return FIRST_INHERITED + known;
+    return FIRST_INHERITED + this.list.push(fd) - 1;
+  }
+}
+
+function startsAgain(delayMs: number): string {
+  return delayMs === 0 ? 'started again at once' : `started again in ${delayMs} ms`;
+}

@@ -1,0 +1,91 @@
+// The process `weir: switching N`: maps main memory, opens its queues on the sockets that it inherited,
+// and switches until weir stops. It never returns to Node's event loop meanwhile: no timer, no listener,
+// no promise runs here. It has no capability; everything it may touch was opened by the supervisor.
+
+import { monotonicMs } from '../base/clock.ts';
+import { Log } from '../base/log.ts';
+import { type QueuePlan, readPlan } from '../base/process-plan.ts';
+import { HEADER_STOPPING } from '../memory/layout.ts';
+import { attachMainMemory } from '../memory/region.ts';
+import { AfPacketQueue } from '../netif/af-packet/af-packet-queue.ts';
+import type { PacketGeometry } from '../netif/af-packet/geometry.ts';
+import { AfXdpQueue } from '../netif/af-xdp/af-xdp-queue.ts';
+import { runOnCpus, yieldCpu } from '../sys/affinity.ts';
+import { drainEvent, signalEvent } from '../sys/event-fd.ts';
+import { attachMemoryFile } from '../sys/main-memory.ts';
+import { mapPacketRings } from '../sys/packet-socket.ts';
+import { Sleeper } from '../sys/poll.ts';
+import type { XdpRingSizes } from '../sys/xdp-socket.ts';
+import { IDLE_SLEEP, IDLE_YIELD, IdleStrategy } from './idle.ts';
+import { type ProcessorQueue, SwitchingProcessor } from './processor.ts';
+
+/** Longest sleep: the heartbeat, expiry and announcements want a turn now and then. */
+const SLEEP_MS = 50;
+/** Longest sleep while packets wait for a neighbor. */
+const SLEEP_WHILE_WAITING_MS = 5;
+
+const plan = readPlan('switching');
+process.title = `weir: switching ${plan.processor}`;
+const log = new Log(`switching ${plan.processor}`);
+// The terminal's Ctrl-C goes to every process of the group: the supervisor alone decides.
+process.on('SIGINT', () => {});
+
+const range = attachMemoryFile(plan.memoryFileDescriptor, plan.memorySize);
+const memory = attachMainMemory(range.buffer);
+if (plan.cpu >= 0) runOnCpus([plan.cpu]);
+
+function processorQueue(queue: QueuePlan): ProcessorQueue {
+  const { interfaceNumber, socketNumber, fileDescriptor } = queue;
+  return {
+    interfaceNumber,
+    socketNumber,
+    open(pool) {
+      if (queue.kind === 'af-xdp') {
+        const ringSizes = queue.geometry as XdpRingSizes;
+        return new AfXdpQueue({
+          fileDescriptor,
+          ringSizes,
+          socket: socketNumber,
+          range,
+          memory,
+          pool,
+        });
+      }
+      const geometry = queue.geometry as PacketGeometry;
+      const { receive, transmit } = geometry;
+      const rings = mapPacketRings(range, fileDescriptor, receive, transmit);
+      return new AfPacketQueue(memory, pool, socketNumber, fileDescriptor, rings, geometry);
+    },
+  };
+}
+
+const own = plan.queues.filter(({ processor }) => processor === plan.processor);
+const myEvent = plan.eventFileDescriptors[plan.processor];
+const wake = (processor: number): void => signalEvent(plan.eventFileDescriptors[processor]);
+const processor = new SwitchingProcessor(
+  memory,
+  plan.processor,
+  own.map(processorQueue),
+  wake,
+  monotonicMs(),
+);
+const sleeper = new Sleeper([myEvent, ...own.map(({ fileDescriptor }) => fileDescriptor)]);
+const idle = new IdleStrategy(plan.idle);
+
+/** The tight loop. Ends when weir stops. */
+function run(): void {
+  while (memory.header(HEADER_STOPPING) === 0) {
+    const todo = idle.after(processor.turn(monotonicMs()));
+    if (todo === IDLE_YIELD) yieldCpu();
+    else if (todo === IDLE_SLEEP && processor.prepareToSleep()) {
+      sleeper.sleep(processor.waitingCount > 0 ? SLEEP_WHILE_WAITING_MS : SLEEP_MS);
+      drainEvent(myEvent);
+      processor.woke();
+      idle.woke();
+    }
+  }
+}
+
+run();
+processor.stop();
+log.info('stopped');

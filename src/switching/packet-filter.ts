@@ -1,0 +1,290 @@
+// The packet filter: Fig. 6. Decides what becomes of one packet and does it, as a function of main
+// memory, the frame and the time. In the order of the figure, but for one thing: the connection is
+// looked up (212) before the service (206), because nearly every packet belongs to a known connection
+// and its record says all there is to know; a connection whose service has gone is removed by the
+// sweep, so that the figure's answer is the same.
+//
+//   204  headers read and checked                    read-headers.ts
+//   212  known connection: rewrite as recorded (220), forward (224)
+//   206  no valid service: reset, or silent discard for UDP (208)
+//   210  new connection: choose a backend (214), record it (218), rewrite (216), forward (224)
+//   208  neither: reset or discard
+//
+// Invariant: every packet is counted under exactly one reason, when it is decided.
+
+import type { Counters } from '../memory/counters.ts';
+import type { MainMemory } from '../memory/region.ts';
+import * as table from '../tables/configuration-table.ts';
+import {
+  type ConnectionTable,
+  DIRECTION_TO_SERVER,
+  NOT_FOUND,
+} from '../tables/connection-table.ts';
+import * as checksum from '../wire/checksum.ts';
+import * as ethernet from '../wire/ethernet.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as tcp from '../wire/tcp.ts';
+import * as vlan from '../wire/vlan.ts';
+import type { ArpStage } from './arp-stage.ts';
+import { BackendChooser } from './choose-backend.ts';
+import { IcmpStage } from './icmp-stage.ts';
+import { BEGUN, NewConnection } from './new-connection.ts';
+import type { PacketContext } from './packet-context.ts';
+import { RateLimiter } from './rate-limiter.ts';
+import { isForwardable, readHeaders } from './read-headers.ts';
+import * as reasons from './reasons.ts';
+import { writeReset } from './reset.ts';
+import { rewrite } from './rewrite.ts';
+import type { Transmitter } from './transmitter.ts';
+import { NO_WAY_OUT, type WayOut } from './way-out.ts';
+
+/** What a filter works with; all of one switching processor. */
+export interface FilterParts {
+  readonly memory: MainMemory;
+  readonly processor: number;
+  readonly context: PacketContext;
+  readonly connections: ConnectionTable;
+  readonly counters: Counters;
+  readonly transmitter: Transmitter;
+  readonly wayOut: WayOut;
+  readonly arp: ArpStage;
+  readonly macHighOf: Int32Array;
+  readonly macLowOf: Int32Array;
+}
+
+export class PacketFilter {
+  private readonly memory: MainMemory;
+  private readonly context: PacketContext;
+  private readonly connections: ConnectionTable;
+  private readonly counters: Counters;
+  private readonly transmitter: Transmitter;
+  private readonly wayOut: WayOut;
+  private readonly arp: ArpStage;
+  private readonly icmp: IcmpStage;
+  private readonly newConnection: NewConnection;
+  private readonly resetLimiter = new RateLimiter();
+  private readonly macHighOf: Int32Array;
+  private readonly macLowOf: Int32Array;
+  private configuration = 0;
+  private routingGeneration = 0;
+
+  constructor(parts: FilterParts) {
+    const { memory, processor, connections, transmitter, wayOut } = parts;
+    this.memory = memory;
+    this.context = parts.context;
+    this.connections = connections;
+    this.counters = parts.counters;
+    this.transmitter = transmitter;
+    this.wayOut = wayOut;
+    this.arp = parts.arp;
+    this.macHighOf = parts.macHighOf;
+    this.macLowOf = parts.macLowOf;
+    const chooser = new BackendChooser(memory.words, processor, memory.layout.processors);
+    this.newConnection = new NewConnection(memory.words, connections, chooser);
+    this.icmp = new IcmpStage(memory, connections, transmitter, wayOut);
+  }
+
+  /** Other tables are active now: word index of the configuration table, generation of the routes. */
+  useTables(configuration: number, routingGeneration: number, nowMs: number): void {
+    const { words } = this.memory;
+    this.configuration = configuration;
+    this.routingGeneration = routingGeneration;
+    this.resetLimiter.setRate(table.resetsPerSecond(words, configuration), nowMs);
+    this.icmp.echoLimiter.setRate(table.echoRepliesPerSecond(words, configuration), nowMs);
+  }
+
+  /**
+   * One frame that came in on `ingress`.
+   * @returns 1: the frame has left; 0: it is still the caller's, who gives it back. @hot
+   */
+  process(ingress: number, offset: number, length: number, nowMs: number): number {
+    const { context } = this;
+    context.begin(offset, length, ingress);
+    const reason = this.decide(context, nowMs);
+    context.reason = reason;
+    if (reason >= 0) this.counters.count(reason);
+    return context.hasLeft;
+  }
+
+  /** Ethernet: what kind of packet it is and whether it is for us. @returns a reason or WAITING. @hot */
+  private decide(context: PacketContext, nowMs: number): number {
+    const { view } = this.memory;
+    const { offset, ingress } = context;
+    const end = (offset + context.length) | 0;
+    if (!ethernet.isComplete(view, offset, end)) return reasons.TRUNCATED;
+    const payload = vlan.payloadOffset(view, offset, end);
+    if (payload < 0) return reasons.TRUNCATED;
+    context.networkOffset = payload;
+    const isToUs =
+      ethernet.destinationLow(view, offset) === this.macLowOf[ingress] &&
+      ethernet.destinationHigh(view, offset) === this.macHighOf[ingress];
+    const type = vlan.payloadType(view, payload);
+    if (type === ethernet.TYPE_IPV4) {
+      return isToUs ? this.decideIpv4(context, nowMs) : reasons.NOT_FOR_US;
+    }
+    if (type !== ethernet.TYPE_ARP) return reasons.UNKNOWN_ETHERTYPE;
+    if (!isToUs && !ethernet.isGroup(view, offset)) return reasons.NOT_FOR_US;
+    return this.arp.process(context, this.configuration, nowMs);
+  }
+
+  /** @hot */
+  private decideIpv4(context: PacketContext, nowMs: number): number {
+    const { view } = this.memory;
+    const fault = readHeaders(view, context); // 204
+    if (fault !== reasons.CONTINUE) return fault;
+    const { source, destination, ports, protocol } = context;
+    if (protocol === ipv4.PROTOCOL_ICMP) {
+      return this.icmp.process(context, this.configuration, nowMs);
+    }
+    const entry = this.connections.lookup(source, destination, ports, protocol); // 212
+    if (entry !== NOT_FOUND) return this.decideKnown(context, entry, nowMs);
+    return this.decideUnknown(context, nowMs);
+  }
+
+  /** A packet of a known connection, unless it is a SYN that begins the next one of its name. @hot */
+  private decideKnown(context: PacketContext, entry: number, nowMs: number): number {
+    context.record = entry >> 1;
+    context.direction = entry & 1;
+    const isFirst = (context.tcpFlags & (tcp.FLAG_SYN | tcp.FLAG_ACK)) === tcp.FLAG_SYN;
+    if (isFirst && context.direction === DIRECTION_TO_SERVER) {
+      if (this.connections.isReusableBySyn(context.record)) {
+        this.connections.remove(context.record);
+        return this.decideUnknown(context, nowMs);
+      }
+    }
+    context.service = this.connections.service(entry);
+    context.backend = this.connections.backend(entry);
+    return this.forward(context, entry, reasons.CONNECTION, nowMs);
+  }
+
+  /** Rewrites a packet as recorded (216, 220) and forwards it (224). @hot */
+  private forward(context: PacketContext, entry: number, reason: number, nowMs: number): number {
+    const { view } = this.memory;
+    const { connections } = this;
+    const isDirect = connections.forwarding(entry) === table.FORWARDING_DSR;
+    if (!isDirect && !isForwardable(view, context.networkOffset)) return reasons.TTL_EXPIRED;
+    const length = (context.packetEnd - context.networkOffset) | 0;
+    if (context.protocol === ipv4.PROTOCOL_TCP) {
+      connections.updateTcp(entry, context.tcpFlags, nowMs, length);
+    } else {
+      connections.updateUdp(entry, nowMs, length);
+    }
+    if (!isDirect) rewrite(view, connections, entry, context);
+    if (!this.findWayOut(context, entry, isDirect, nowMs)) return context.reason;
+    return this.wayOut.send(context, reason, nowMs);
+  }
+
+  /** The remembered way out while it is fresh, else a new one. False: `context.reason` says why. @hot */
+  private findWayOut(
+    context: PacketContext,
+    entry: number,
+    isDirect: boolean,
+    nowMs: number,
+  ): boolean {
+    const { connections, routingGeneration } = this;
+    const remembered = connections.wayOut(entry);
+    if (
+      remembered !== NO_WAY_OUT &&
+      connections.wayOutGeneration(entry) === routingGeneration &&
+      this.wayOut.recall(context, remembered)
+    ) {
+      return true;
+    }
+    const isToServer = context.direction === DIRECTION_TO_SERVER;
+    const towards = isToServer || isDirect ? connections.newAddress(entry) : context.destination;
+    const found = this.wayOut.find(context, towards, nowMs);
+    if (found === NO_WAY_OUT) return false;
+    connections.setWayOut(entry, found, routingGeneration);
+    return true;
+  }
+
+  /** A packet of no connection: begins one (210), or is refused (208). @hot */
+  private decideUnknown(context: PacketContext, nowMs: number): number {
+    const { words } = this.memory;
+    const { configuration } = this;
+    const { destination, ports, protocol, tcpFlags } = context;
+    const port = ports & 0xffff;
+    context.service = table.findService(words, configuration, destination, port, protocol); // 206
+    if (context.service === table.NOT_FOUND) return this.refuseUnclaimed(context, nowMs);
+    const isTcp = protocol === ipv4.PROTOCOL_TCP;
+    if (isTcp && (tcpFlags & (tcp.FLAG_SYN | tcp.FLAG_ACK)) !== tcp.FLAG_SYN) {
+      return this.refuse(context, reasons.RESET_UNKNOWN_CONNECTION, nowMs);
+    }
+    return this.begin(context, nowMs);
+  }
+
+  /** The first packet of a connection (210 … 218). @hot */
+  private begin(context: PacketContext, nowMs: number): number {
+    const { view } = this.memory;
+    if (!this.isTransportIntact(context)) return reasons.BAD_TRANSPORT_CHECKSUM;
+    if (!isForwardable(view, context.networkOffset)) return reasons.TTL_EXPIRED;
+    const refused = this.newConnection.begin(context, this.configuration, nowMs);
+    if (refused === BEGUN) {
+      context.direction = DIRECTION_TO_SERVER;
+      return this.forward(context, context.record << 1, reasons.NEW_CONNECTION, nowMs);
+    }
+    if (context.protocol === ipv4.PROTOCOL_TCP) {
+      if (refused === reasons.TABLE_FULL) {
+        return this.refuseOrDrop(context, reasons.RESET_TABLE_FULL, refused, nowMs);
+      }
+      if (refused === reasons.NO_BACKEND) {
+        return this.refuseOrDrop(context, reasons.RESET_NO_BACKEND, refused, nowMs);
+      }
+    }
+    return refused;
+  }
+
+  /** A packet for no service: ours, a server's, or a stray. @hot */
+  private refuseUnclaimed(context: PacketContext, nowMs: number): number {
+    const { words } = this.memory;
+    const { configuration } = this;
+    const { source, destination, ports, protocol } = context;
+    if (table.isOwnAddress(words, configuration, destination) !== 0) {
+      return this.refuse(context, reasons.RESET_INVALID_SERVICE, nowMs);
+    }
+    const port = ports >>> 16;
+    if (table.isBackendEndpoint(words, configuration, source, port, protocol) !== 0) {
+      return this.refuse(context, reasons.RESET_UNKNOWN_CONNECTION, nowMs);
+    }
+    return reasons.NOT_OURS;
+  }
+
+  /** Step 208: a reset for TCP, silent discard for UDP. @hot */
+  private refuse(context: PacketContext, reset: number, nowMs: number): number {
+    if (context.protocol === ipv4.PROTOCOL_TCP) {
+      return this.refuseOrDrop(context, reset, reasons.RESET_RATE_LIMITED, nowMs);
+    }
+    return reset === reasons.RESET_INVALID_SERVICE
+      ? reasons.INVALID_SERVICE
+      : reasons.UNKNOWN_CONNECTION;
+  }
+
+  /** Answers with a reset while there may be more of them, else drops for `otherwise`. @hot */
+  private refuseOrDrop(
+    context: PacketContext,
+    reset: number,
+    otherwise: number,
+    nowMs: number,
+  ): number {
+    if ((context.tcpFlags & tcp.FLAG_RST) !== 0) return reasons.RESET_RECEIVED;
+    if (!this.isTransportIntact(context)) return reasons.BAD_TRANSPORT_CHECKSUM;
+    if (!this.resetLimiter.allow(nowMs)) return otherwise;
+    const length = writeReset(this.memory.view, context);
+    const refused = this.transmitter.send(context.ingress, context.offset, length);
+    if (refused !== reasons.CONTINUE) return refused;
+    context.hasLeft = 1;
+    return reset;
+  }
+
+  /** @hot */
+  private isTransportIntact(context: PacketContext): boolean {
+    const { networkOffset, transportOffset, packetEnd, protocol } = context;
+    return checksum.transportChecksumIsValid(
+      this.memory.view,
+      networkOffset,
+      transportOffset,
+      (packetEnd - transportOffset) | 0,
+      protocol,
+    );
+  }
+}

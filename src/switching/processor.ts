@@ -1,0 +1,324 @@
+// A switching processor (44 in Fig. 2): everything it is made of, and its turn. In production one runs
+// in a process of its own (main.ts); in unit tests and simulations several are stepped by hand on plain
+// memory with loopback interfaces and a clock of the test's. One turn, in this order:
+//   tables        shows its epoch, notices a new configuration or routing table
+//   bursts        the packet engine polls every queue (Fig. 5)
+//   lanes         sends what other processors handed over, takes back frames that come home
+//   housekeeping  a bounded piece: waiting packets, expiry, announcements
+//   flush         publishes everything that was sent: at most one system call per queue
+// Invariant: a turn is bounded, allocates nothing, and nothing read under an old generation is used
+// after the new one has been shown.
+
+import { COUNTER_FRAMES_RECLAIMED, Counters } from '../memory/counters.ts';
+import { DoubleBuffer } from '../memory/double-buffer.ts';
+import { FramePool, type SocketFrames } from '../memory/frame-pool.ts';
+import {
+  CONFIGURATION_TABLE_SIZE,
+  HEADER_CONFIGURATION_GENERATION,
+  HEADER_ROUTING_GENERATION,
+  INTERFACE_MAC_HIGH,
+  INTERFACE_MAC_LOW,
+  INTERFACE_QUEUE_PROCESSOR,
+  INTERFACE_QUEUES,
+  MAX_INTERFACES,
+  MAX_QUEUES,
+  PROCESSOR_CONFIGURATION_GENERATION,
+  PROCESSOR_HEARTBEAT,
+  PROCESSOR_ROUTING_GENERATION,
+  PROCESSOR_RUNNING_SINCE,
+  PROCESSOR_SLEEPING,
+  PROCESSOR_STATE,
+  ROUTING_TABLE_SIZE,
+  STATE_RUNNING,
+  STATE_STARTING,
+  STATE_STOPPED,
+} from '../memory/layout.ts';
+import type { MainMemory } from '../memory/region.ts';
+import type { InterfaceQueue } from '../netif/contract.ts';
+import { ConnectionSweep } from '../tables/connection-sweep.ts';
+import { ConnectionTable } from '../tables/connection-table.ts';
+import { NeighborTable } from '../tables/neighbor-table.ts';
+import { Announcer } from './announcer.ts';
+import { ArpStage } from './arp-stage.ts';
+import { PacketContext } from './packet-context.ts';
+import { PacketEngine } from './packet-engine.ts';
+import { PacketFilter } from './packet-filter.ts';
+import { type OwnQueue, Transmitter, type Waker } from './transmitter.ts';
+import { WaitingPackets } from './waiting-packets.ts';
+import { WayOut } from './way-out.ts';
+
+/** Most connection records looked at by one piece of housekeeping: about 50 microseconds. */
+const SWEEP_BUDGET_MAX = 4096;
+/** How long after start the frames that the kernel seemed to hold are taken back. */
+const CONFIRM_SUSPECTS_AFTER_MS = 2500;
+
+/** A queue as the processor is given it. */
+export interface ProcessorQueue {
+  readonly interfaceNumber: number;
+  readonly socketNumber: number;
+  /** Opens the queue on the processor's frame pool. */
+  open(pool: FramePool): InterfaceQueue & { framesInRings?(marks: Uint8Array): void };
+}
+
+export class SwitchingProcessor {
+  readonly context: PacketContext;
+  readonly pool: FramePool;
+  readonly counters: Counters;
+  readonly connections: ConnectionTable;
+  readonly neighbors: NeighborTable;
+  private readonly sweep: ConnectionSweep;
+  private readonly memory: MainMemory;
+  private readonly processor: number;
+  private readonly configurationTable: DoubleBuffer;
+  private readonly routingTable: DoubleBuffer;
+  private readonly transmitter: Transmitter;
+  private readonly waiting: WaitingPackets;
+  private readonly wayOut: WayOut;
+  private readonly filter: PacketFilter;
+  private readonly engine: PacketEngine;
+  private readonly announcer: Announcer;
+  private readonly sockets: {
+    socket: number;
+    queue: { framesInRings?(marks: Uint8Array): void };
+  }[] = [];
+  private configuration = 0;
+  private configurationGeneration = 0;
+  private routingGeneration = 0;
+  private housekeepingAt = 0;
+  private confirmSuspectsAt = 0;
+  private areSuspectsPending = true;
+
+  constructor(
+    memory: MainMemory,
+    processor: number,
+    queues: readonly ProcessorQueue[],
+    wake: Waker,
+    nowMs: number,
+  ) {
+    const { layout } = memory;
+    this.memory = memory;
+    this.processor = processor;
+    this.setWord(PROCESSOR_STATE, STATE_STARTING);
+    this.configurationTable = new DoubleBuffer(
+      memory,
+      layout.configurationTable,
+      CONFIGURATION_TABLE_SIZE,
+      HEADER_CONFIGURATION_GENERATION,
+      PROCESSOR_CONFIGURATION_GENERATION,
+    );
+    this.routingTable = new DoubleBuffer(
+      memory,
+      layout.routingTable,
+      ROUTING_TABLE_SIZE,
+      HEADER_ROUTING_GENERATION,
+      PROCESSOR_ROUTING_GENERATION,
+    );
+    this.context = new PacketContext();
+    this.counters = new Counters(memory, processor);
+    this.pool = new FramePool(memory, processor);
+    const own = this.openQueues(queues);
+    const reclaimed = this.pool.recover(this.socketFrames());
+    this.counters.add(COUNTER_FRAMES_RECLAIMED, reclaimed);
+    this.confirmSuspectsAt = (nowMs + CONFIRM_SUSPECTS_AFTER_MS) | 0;
+    this.housekeepingAt = nowMs;
+
+    const macHighOf = new Int32Array(MAX_INTERFACES);
+    const macLowOf = new Int32Array(MAX_INTERFACES);
+    for (let i = 0; i < MAX_INTERFACES; i++) {
+      macHighOf[i] = memory.words[memory.interfaceWord(i, INTERFACE_MAC_HIGH)];
+      macLowOf[i] = memory.words[memory.interfaceWord(i, INTERFACE_MAC_LOW)];
+    }
+    const { pool, counters } = this;
+    this.connections = new ConnectionTable(memory, processor);
+    this.sweep = new ConnectionSweep(memory, processor, this.connections);
+    this.neighbors = new NeighborTable(memory.words, layout.neighborTable >> 2);
+    const { neighbors } = this;
+    const owners = this.queueOwners();
+    this.transmitter = new Transmitter(memory, processor, pool, counters, own, owners, wake);
+    const { transmitter } = this;
+    const arp = new ArpStage(memory, pool, neighbors, transmitter, macHighOf, macLowOf);
+    this.waiting = new WaitingPackets(
+      memory,
+      pool,
+      counters,
+      neighbors,
+      transmitter,
+      arp,
+      macHighOf,
+      macLowOf,
+    );
+    this.wayOut = new WayOut(
+      memory,
+      neighbors,
+      transmitter,
+      this.waiting,
+      arp,
+      macHighOf,
+      macLowOf,
+    );
+    this.filter = new PacketFilter({
+      memory,
+      processor,
+      context: this.context,
+      connections: this.connections,
+      counters,
+      transmitter,
+      wayOut: this.wayOut,
+      arp,
+      macHighOf,
+      macLowOf,
+    });
+    this.engine = new PacketEngine(own, this.filter, pool, counters);
+    this.announcer = new Announcer(memory, arp, this.announcedInterfaces());
+    this.engine.start();
+    this.setWord(PROCESSOR_RUNNING_SINCE, nowMs);
+    this.setWord(PROCESSOR_HEARTBEAT, nowMs);
+    this.setWord(PROCESSOR_SLEEPING, 0);
+    this.setWord(PROCESSOR_STATE, STATE_RUNNING);
+  }
+
+  /** One turn. @returns how much it did; 0: nothing to do. @hot */
+  turn(nowMs: number): number {
+    this.memory.words[this.memory.processorWord(this.processor, PROCESSOR_HEARTBEAT)] = nowMs;
+    this.connections.enterTurn();
+    this.observeTables(nowMs);
+    let work = 0;
+    if (this.configurationGeneration !== 0) {
+      work = this.engine.pollAll(nowMs);
+      work = (work + this.transmitter.takeHandedOver()) | 0;
+      work = (work + this.waiting.decide(this.configuration, nowMs)) | 0;
+    }
+    this.pool.collectReturned();
+    if (((nowMs - this.housekeepingAt) | 0) >= 1) this.keepHouse(nowMs);
+    this.transmitter.flush();
+    this.pool.publishReturns();
+    this.counters.turn(work);
+    return work;
+  }
+
+  /**
+   * Before sleeping: shows that it holds nothing of any table, then looks whether a frame came over a
+   * lane meanwhile (whoever hands one over looks at the sleeping mark after publishing).
+   * @returns whether it may sleep. @hot
+   */
+  prepareToSleep(): boolean {
+    Atomics.store(
+      this.memory.words,
+      this.memory.processorWord(this.processor, PROCESSOR_SLEEPING),
+      1,
+    );
+    this.connections.leave();
+    if (!this.transmitter.hasHandedOver()) return true;
+    this.woke();
+    return false;
+  }
+
+  /** After sleeping, before anything else. @hot */
+  woke(): void {
+    Atomics.store(
+      this.memory.words,
+      this.memory.processorWord(this.processor, PROCESSOR_SLEEPING),
+      0,
+    );
+    this.configurationGeneration = 0;
+  }
+
+  /** Packets that wait for a neighbor: while there are some, sleep must be short. */
+  get waitingCount(): number {
+    return this.waiting.size;
+  }
+
+  /** Shows that it will not touch main memory any more. */
+  stop(): void {
+    this.connections.leave();
+    this.setWord(PROCESSOR_STATE, STATE_STOPPED);
+  }
+
+  /** Notices new tables; once per turn. @hot */
+  private observeTables(nowMs: number): void {
+    const configuration = this.configurationTable.generation();
+    const routing = this.routingTable.generation();
+    if (configuration === this.configurationGeneration && routing === this.routingGeneration) {
+      return;
+    }
+    this.enterTables(nowMs);
+  }
+
+  private enterTables(nowMs: number): void {
+    this.routingGeneration = this.routingTable.enter(this.processor);
+    const before = this.lastConfiguration;
+    this.configurationGeneration = this.configurationTable.enter(this.processor);
+    this.lastConfiguration = this.configurationGeneration;
+    this.configuration = this.configurationTable.activeOffset(this.configurationGeneration) >> 2;
+    const routing = this.routingTable.activeOffset(this.routingGeneration) >> 2;
+    this.wayOut.useTables(this.configuration, routing);
+    this.sweep.useConfiguration(this.configuration);
+    this.filter.useTables(this.configuration, this.routingGeneration, nowMs);
+    if (before !== this.configurationGeneration) this.announcer.begin(nowMs);
+  }
+
+  /** The generation whose addresses were announced. */
+  private lastConfiguration = 0;
+
+  /** A bounded piece of everything that is not urgent. @hot */
+  private keepHouse(nowMs: number): void {
+    const elapsedMs = (nowMs - this.housekeepingAt) | 0;
+    this.housekeepingAt = nowMs;
+    if (this.configurationGeneration !== 0) {
+      const budget = this.sweep.budgetFor(elapsedMs);
+      this.sweep.sweep(nowMs, budget < SWEEP_BUDGET_MAX ? budget : SWEEP_BUDGET_MAX);
+      this.announcer.step(this.configuration, nowMs);
+    }
+    if (this.areSuspectsPending && ((nowMs - this.confirmSuspectsAt) | 0) >= 0) {
+      this.areSuspectsPending = false;
+      this.reclaimSuspects();
+    }
+  }
+
+  private reclaimSuspects(): void {
+    const reclaimed = this.pool.confirmSuspects(this.socketFrames());
+    this.counters.add(COUNTER_FRAMES_RECLAIMED, reclaimed);
+  }
+
+  private openQueues(queues: readonly ProcessorQueue[]): OwnQueue[] {
+    return queues.map(({ interfaceNumber, socketNumber, open }) => {
+      const queue = open(this.pool);
+      this.sockets.push({ socket: socketNumber, queue });
+      return { interfaceNumber, queue };
+    });
+  }
+
+  private socketFrames(): SocketFrames[] {
+    return this.sockets.map(({ socket, queue }) => {
+      const inRings = new Uint8Array(this.memory.layout.frames);
+      queue.framesInRings?.(inRings);
+      return { socket, inRings };
+    });
+  }
+
+  /** For each interface the processor to hand frames to: spread over its queues' owners. */
+  private queueOwners(): Int32Array {
+    const { memory } = this;
+    return Int32Array.from({ length: MAX_INTERFACES }, (_, i) => {
+      const queues = memory.words[memory.interfaceWord(i, INTERFACE_QUEUES)];
+      if (queues < 1 || queues > MAX_QUEUES) return -1;
+      const queue = this.processor % queues;
+      return memory.words[memory.interfaceWord(i, INTERFACE_QUEUE_PROCESSOR + queue)];
+    });
+  }
+
+  private announcedInterfaces(): Int32Array {
+    const { memory } = this;
+    const mine: number[] = [];
+    for (let i = 0; i < MAX_INTERFACES; i++) {
+      const queues = memory.words[memory.interfaceWord(i, INTERFACE_QUEUES)];
+      const first = memory.words[memory.interfaceWord(i, INTERFACE_QUEUE_PROCESSOR)];
+      if (queues > 0 && first === this.processor) mine.push(i);
+    }
+    return Int32Array.from(mine);
+  }
+
+  private setWord(word: number, value: number): void {
+    Atomics.store(this.memory.words, this.memory.processorWord(this.processor, word), value);
+  }
+}

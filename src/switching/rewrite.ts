@@ -1,0 +1,52 @@
+// Steps 216 and 220 of Fig. 6: rewrites a packet as its connection's record says (C4). Towards the
+// server the destination changes, towards the client the source; with direct server return nothing
+// above the MAC address does. The checksums follow by one precomputed difference each (RFC 1624), so
+// that the payload is not read; a checksum that was wrong stays wrong, for the receiver to see.
+
+import { type ConnectionTable, DIRECTION_TO_SERVER } from '../tables/connection-table.ts';
+import * as checksum from '../wire/checksum.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as tcp from '../wire/tcp.ts';
+import * as udp from '../wire/udp.ts';
+import type { PacketContext } from './packet-context.ts';
+
+/** What taking one off the time to live adds to the sum of the IP header: minus 0x0100. */
+const TIME_TO_LIVE_DIFFERENCE = 0xfeff;
+/**
+ * Rewrites addresses, port, time to live and checksums of a packet of a NAT connection. `entry` is its
+ * direction of the connection's record. @hot
+ */
+export function rewrite(
+  view: DataView,
+  connections: ConnectionTable,
+  entry: number,
+  context: PacketContext,
+): void {
+  const network = context.networkOffset;
+  const transport = context.transportOffset;
+  const address = connections.newAddress(entry);
+  const port = connections.newPort(entry);
+  // Source and destination port stand at the same offsets in TCP and UDP.
+  if (context.direction === DIRECTION_TO_SERVER) {
+    ipv4.setDestination(view, network, address);
+    tcp.setDestinationPort(view, transport, port);
+  } else {
+    ipv4.setSource(view, network, address);
+    tcp.setSourcePort(view, transport, port);
+  }
+  ipv4.setTimeToLive(view, network, (ipv4.timeToLive(view, network) - 1) | 0);
+  const header = checksum.addDifferences(
+    connections.addressDifference(entry),
+    TIME_TO_LIVE_DIFFERENCE,
+  );
+  const headerChecksum = ipv4.headerChecksum(view, network);
+  ipv4.setHeaderChecksum(view, network, checksum.apply(headerChecksum, header));
+  const payload = connections.transportDifference(entry);
+  if (context.protocol === ipv4.PROTOCOL_TCP) {
+    const before = tcp.checksum(view, transport);
+    tcp.setChecksum(view, transport, checksum.apply(before, payload));
+  } else {
+    const before = udp.checksum(view, transport);
+    udp.setChecksum(view, transport, checksum.applyUdp(before, payload));
+  }
+}

@@ -1,0 +1,152 @@
+// Step 224 of Fig. 6: the way out of a packet. Finds the next hop in the routing table and its MAC
+// address in the neighbor table (C5), writes both MAC addresses and sends the frame; or holds it while
+// ARP asks. What it found fits one word, which a connection remembers together with the routing
+// generation:
+//
+//   neighbor's recycle count (12 bits) | egress interface + 1 (8 bits) | neighbor's index (12 bits)
+//
+// Invariant: a remembered word is used only under the routing generation it was found in, and only
+// while the neighbor's place has not been given to another.
+
+import { INTERFACE_LINK_UP, INTERFACE_MTU, MAX_INTERFACES } from '../memory/layout.ts';
+import type { MainMemory } from '../memory/region.ts';
+import {
+  type NeighborTable,
+  NOT_FOUND,
+  SEND,
+  SEND_AND_PROBE,
+  UNREACHABLE,
+  WAIT_AND_PROBE,
+} from '../tables/neighbor-table.ts';
+import { lookupRoute, nextHopAddress, nextHopInterface } from '../tables/routing-table.ts';
+import * as ethernet from '../wire/ethernet.ts';
+import type { ArpStage } from './arp-stage.ts';
+import type { PacketContext } from './packet-context.ts';
+import * as reasons from './reasons.ts';
+import type { Transmitter } from './transmitter.ts';
+import type { WaitingPackets } from './waiting-packets.ts';
+
+/** The word of a connection that has no way out yet. */
+export const NO_WAY_OUT = 0;
+
+const INDEX_MASK = 0xfff;
+const EGRESS_SHIFT = 12;
+const EGRESS_MASK = 0xff;
+const RECYCLED_SHIFT = 20;
+
+export class WayOut {
+  private readonly memory: MainMemory;
+  private readonly neighbors: NeighborTable;
+  private readonly transmitter: Transmitter;
+  private readonly waiting: WaitingPackets;
+  private readonly arp: ArpStage;
+  private readonly macHighOf: Int32Array;
+  private readonly macLowOf: Int32Array;
+  /** Word indexes of the active tables: set when they change. */
+  private routing = 0;
+  private configuration = 0;
+
+  constructor(
+    memory: MainMemory,
+    neighbors: NeighborTable,
+    transmitter: Transmitter,
+    waiting: WaitingPackets,
+    arp: ArpStage,
+    macHighOf: Int32Array,
+    macLowOf: Int32Array,
+  ) {
+    this.memory = memory;
+    this.neighbors = neighbors;
+    this.transmitter = transmitter;
+    this.waiting = waiting;
+    this.arp = arp;
+    this.macHighOf = macHighOf;
+    this.macLowOf = macLowOf;
+  }
+
+  /** The active tables have changed. */
+  useTables(configuration: number, routing: number): void {
+    this.configuration = configuration;
+    this.routing = routing;
+  }
+
+  /** Notes a way out that was found before. False: it is void by now. @hot */
+  recall(context: PacketContext, word: number): boolean {
+    const neighbor = word & INDEX_MASK;
+    if (((this.neighbors.recycled(neighbor) ^ (word >>> RECYCLED_SHIFT)) & INDEX_MASK) !== 0) {
+      return false;
+    }
+    context.egress = (((word >>> EGRESS_SHIFT) & EGRESS_MASK) - 1) | 0;
+    context.neighbor = neighbor;
+    return true;
+  }
+
+  /**
+   * Finds the way to `destination` and notes it in the context.
+   * @returns the word to remember, or NO_WAY_OUT: then `context.reason` says why. @hot
+   */
+  find(context: PacketContext, destination: number, nowMs: number): number {
+    const { words } = this.memory;
+    const hop = lookupRoute(words, this.routing, destination);
+    if (hop < 0) {
+      context.reason = reasons.NO_ROUTE;
+      return NO_WAY_OUT;
+    }
+    const egress = nextHopInterface(words, this.routing, hop);
+    if (egress < 0 || egress >= MAX_INTERFACES) {
+      context.reason = reasons.NO_ROUTE;
+      return NO_WAY_OUT;
+    }
+    const address = nextHopAddress(words, this.routing, hop, destination);
+    const neighbor = this.neighbors.findOrCreate(egress, address, nowMs);
+    if (neighbor === NOT_FOUND) {
+      context.reason = reasons.NEIGHBOR_UNRESOLVED;
+      return NO_WAY_OUT;
+    }
+    context.egress = egress;
+    context.neighbor = neighbor;
+    const recycled = this.neighbors.recycled(neighbor);
+    return (recycled << RECYCLED_SHIFT) | ((egress + 1) << EGRESS_SHIFT) | neighbor;
+  }
+
+  /**
+   * Sends the frame the way that `find` noted. `reason` is what the packet is counted under if it
+   * leaves now or later.
+   * @returns that reason, WAITING, or why it could not be sent: then the frame is still ours. @hot
+   */
+  send(context: PacketContext, reason: number, nowMs: number): number {
+    const { egress, neighbor, offset, length } = context;
+    const { words, view } = this.memory;
+    if (words[this.memory.interfaceWord(egress, INTERFACE_LINK_UP)] === 0) {
+      return reasons.INTERFACE_DOWN;
+    }
+    const packetLength = (context.packetEnd - context.networkOffset) | 0;
+    if (packetLength > words[this.memory.interfaceWord(egress, INTERFACE_MTU)]) {
+      return reasons.FRAME_TOO_LONG;
+    }
+    const action = this.neighbors.use(neighbor, nowMs);
+    if (action === SEND || action === SEND_AND_PROBE) {
+      if (action === SEND_AND_PROBE) this.probe(context, this.neighbors.isProbeUnicast !== 0);
+      if (this.neighbors.readMac(neighbor) !== 0) {
+        ethernet.setDestination(view, offset, this.neighbors.macHigh, this.neighbors.macLow);
+        ethernet.setSource(view, offset, this.macHighOf[egress], this.macLowOf[egress]);
+        const refused = this.transmitter.send(egress, offset, length);
+        if (refused !== reasons.CONTINUE) return refused;
+        context.hasLeft = 1;
+        return reason;
+      }
+    }
+    if (action === UNREACHABLE) return reasons.NEIGHBOR_UNRESOLVED;
+    if (action === WAIT_AND_PROBE) this.probe(context, false);
+    const held = this.waiting.hold(offset, length, egress, neighbor, reason, nowMs);
+    if (held === reasons.WAITING) context.hasLeft = 1;
+    return held;
+  }
+
+  /** @hot */
+  private probe(context: PacketContext, toKnown: boolean): void {
+    const { egress, neighbor } = context;
+    const target = this.neighbors.address(neighbor);
+    this.arp.ask(egress, target, this.configuration, neighbor, toKnown);
+  }
+}
