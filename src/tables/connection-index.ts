@@ -5,7 +5,9 @@
 //   bits 23 …  0  record number + 1; the whole slot is 0 when it is free
 //
 // A key may stand in either of two buckets. The first is taken unless it is nearly full, so most
-// lookups end in it; the direction in the slot leads to the one line of the record that counts.
+// lookups end in it; inside a bucket each key has a slot where it is looked for and put first, so that
+// most lookups need one comparison, which the processor can foresee. The direction in the slot leads
+// to the one line of the record that counts.
 // Slots change by compare-and-swap only: 0 → value by the inserting processor, value → 0 by the one
 // that removes. Readers read plainly; what a slot leads to stays readable until the reader's turn
 // ends (connection-epoch.ts).
@@ -35,6 +37,9 @@ export const CONFLICT_UNDECIDED = -2;
 const SLOTS = 16;
 const TAG_SHIFT = 25;
 const RECORD_MASK = 0xffffff;
+/** Where in the hash the number of the slot stands that a key is looked for in first. */
+const SLOT_SHIFT = 21;
+const SLOT_MASK = SLOTS - 1;
 /** From this many used slots on, the second bucket is taken if it is emptier. */
 const NEARLY_FULL = 13;
 
@@ -87,8 +92,9 @@ export class ConnectionIndex {
     protocol: number,
   ): number {
     const words = this.words;
+    const start = hash >>> SLOT_SHIFT;
     for (let i = 0; i < SLOTS; i++) {
-      const slot = words[bucket + i];
+      const slot = words[bucket + ((start + i) & SLOT_MASK)];
       if ((slot ^ hash) >>> TAG_SHIFT !== 0 || slot === 0) continue;
       const entry = (((slot & RECORD_MASK) - 1) << 1) | ((slot >>> 24) & 1);
       const line = this.lines + (entry << LINE_SHIFT);
@@ -133,18 +139,20 @@ export class ConnectionIndex {
     const second = this.buckets + ((secondHash(hash) & this.mask) << 4);
     const used = this.usedSlots(first);
     if (used < NEARLY_FULL || used <= this.usedSlots(second)) {
-      if (this.placeIn(first, value) === 1) return 1;
-      return this.placeIn(second, value);
+      if (this.placeIn(first, hash, value) === 1) return 1;
+      return this.placeIn(second, hash, value);
     }
-    if (this.placeIn(second, value) === 1) return 1;
-    return this.placeIn(first, value);
+    if (this.placeIn(second, hash, value) === 1) return 1;
+    return this.placeIn(first, hash, value);
   }
 
   /** @hot */
-  private placeIn(bucket: number, value: number): number {
+  private placeIn(bucket: number, hash: number, value: number): number {
+    const start = hash >>> SLOT_SHIFT;
     for (let i = 0; i < SLOTS; i++) {
-      if (this.words[bucket + i] !== 0) continue;
-      if (Atomics.compareExchange(this.words, bucket + i, 0, value) === 0) return 1;
+      const slot = bucket + ((start + i) & SLOT_MASK);
+      if (this.words[slot] !== 0) continue;
+      if (Atomics.compareExchange(this.words, slot, 0, value) === 0) return 1;
     }
     return 0;
   }
