@@ -50,7 +50,9 @@ function requestOverSocket(
   const text = body === undefined ? undefined : JSON.stringify(body);
   const headers = text === undefined ? {} : { 'content-type': 'application/json' };
   return new Promise((resolve, reject) => {
-    const sent = request({ socketPath, method, path, headers, timeout: REQUEST_TIMEOUT_MS });
+    const timeout = REQUEST_TIMEOUT_MS;
+    // No kept connection: a caller that was busy would not notice that the other side closed it.
+    const sent = request({ socketPath, method, path, headers, timeout, agent: false });
     sent.on('timeout', () => sent.destroy(new Error(`no answer to ${method} ${path}`)));
     sent.on('error', reject);
     sent.on('response', (response) => {
