@@ -248,8 +248,8 @@ export class AfPacketQueue implements InterfaceQueue {
     this.pool.toInterface(offset, this.socket);
     this.words[this.tailOf(slot) + TAIL_FRAME] = offset;
     this.bytes.copyWithin((slot + TX_DATA_OFFSET) | 0, offset, (offset + length) | 0);
-    this.view.setInt32(slot + SLOT_LENGTH, length, true);
-    this.view.setInt32(slot + SLOT_STATUS, STATUS_SEND_REQUEST, true);
+    this.words[(slot + SLOT_LENGTH) >> 2] = length;
+    this.words[(slot + SLOT_STATUS) >> 2] = STATUS_SEND_REQUEST;
     this.offered = (this.offered + 1) | 0;
     this.words[this.tail + TAIL_OFFERED_CURSOR] = this.offered;
     this.unsent = 1;
