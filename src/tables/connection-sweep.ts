@@ -43,6 +43,8 @@ export class ConnectionSweep {
   private readonly bitmap: number;
   private readonly firstWord: number;
   private readonly endWord: number;
+  /** The budget that a whole round takes when every record is taken. */
+  private readonly roundWork: number;
   private readonly counters: number;
   /** More taken records than this raise the pressure, … */
   private readonly pressureLimit: number;
@@ -68,6 +70,7 @@ export class ConnectionSweep {
     this.bitmap = layout.connectionBitmap >> 2;
     this.firstWord = Math.floor((processor * bitmapWords) / layout.processors);
     this.endWord = Math.floor(((processor + 1) * bitmapWords) / layout.processors);
+    this.roundWork = (this.endWord - this.firstWord) * 33;
     this.counters = countersBase(memory, processor);
     this.pressureLimit = layout.connections - Math.ceil(layout.connections / 64);
     this.reliefLimit = layout.connections - Math.ceil(layout.connections / 32);
@@ -84,9 +87,7 @@ export class ConnectionSweep {
 
   /** The budget that brings the hand round in SWEEP_ROUND_MS, `elapsedMs` after the last step. @hot */
   budgetFor(elapsedMs: number): number {
-    const work = (this.endWord - this.firstWord) * 33;
-    const budget = Math.ceil((work * elapsedMs) / SWEEP_ROUND_MS);
-    return Math.min(budget, work);
+    return Math.min(Math.ceil((this.roundWork * elapsedMs) / SWEEP_ROUND_MS), this.roundWork);
   }
 
   /**
@@ -97,7 +98,8 @@ export class ConnectionSweep {
     this.table.epoch.tryAdvance();
     if (this.firstWord === this.endWord) return 0;
     this.feelPressure();
-    let left = this.pressure > 0 ? budget * PRESSURE_BUDGET : budget;
+    const wanted = this.pressure > 0 ? budget * PRESSURE_BUDGET : budget;
+    let left = Math.min(wanted, this.roundWork);
     let looked = 0;
     while (left > 0) {
       let taken = this.words[this.bitmap + this.hand];

@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest';
+import {
+  CONNECTION_STATES,
+  type ConnectionState,
+  marksAfter,
+  tcpState,
+  tcpStateOneSided,
+} from './connection-states.ts';
+
+const FLAGS: Record<string, number> = { F: 1, S: 2, R: 4, P: 8, A: 16 };
+
+/** 'c:S s:SA c:A' → the state after these segments, both sides seen and one side seen. */
+function play(segments: string): { both: ConnectionState; oneSided: ConnectionState } {
+  let client = 0;
+  let server = 0;
+  for (const segment of segments.split(' ')) {
+    const [side, letters] = segment.split(':');
+    const flags = [...letters].reduce((sum, letter) => sum | FLAGS[letter], 0);
+    if (side === 'c') client = marksAfter(client, flags);
+    else server = marksAfter(server, flags);
+  }
+  return {
+    both: CONNECTION_STATES[tcpState(client, server)],
+    oneSided: CONNECTION_STATES[tcpStateOneSided(client)],
+  };
+}
+
+describe('the state of a TCP connection', () => {
+  const handshake = 'c:S s:SA c:A';
+  const cases: [string, string, ConnectionState, ConnectionState][] = [
+    ['first SYN', 'c:S', 'syn-sent', 'syn-received'],
+    ['SYN sent again', 'c:S c:S', 'syn-sent', 'syn-received'],
+    ['ACK before any answer', 'c:S c:A', 'syn-sent', 'established'],
+    ['answered', 'c:S s:SA', 'syn-received', 'syn-received'],
+    ['handshake complete', handshake, 'established', 'established'],
+    ['picked up in the middle', 'c:PA s:A', 'established', 'established'],
+    ['client closes', `${handshake} c:FA`, 'close-wait', 'fin-wait'],
+    [
+      'client half closed, data goes on',
+      `${handshake} c:FA s:A s:PA c:A`,
+      'close-wait',
+      'time-wait',
+    ],
+    ['server closes', `${handshake} s:FA`, 'fin-wait', 'established'],
+    ['both close, last ACK missing', `${handshake} c:FA s:FA`, 'last-ack', 'fin-wait'],
+    ['client closes first, to the end', `${handshake} c:FA s:A s:FA c:A`, 'time-wait', 'time-wait'],
+    ['server closes first, to the end', `${handshake} s:FA c:A c:FA s:A`, 'time-wait', 'fin-wait'],
+    ['FIN sent again', `${handshake} c:FA c:FA s:FA`, 'last-ack', 'fin-wait'],
+    ['client resets', `${handshake} c:R`, 'close', 'close'],
+    ['server refuses', 'c:S s:RA', 'close', 'syn-received'],
+    ['a reset that its target ignored', `${handshake} c:R c:A`, 'established', 'established'],
+    ['the other side does not take it back', `${handshake} c:R s:A`, 'close', 'close'],
+    ['a reset while closing', `${handshake} c:FA s:R`, 'close', 'fin-wait'],
+  ];
+  for (const [name, segments, both, oneSided] of cases) {
+    it(`${name}: ${segments}`, () => {
+      expect(play(segments)).toEqual({ both, oneSided });
+    });
+  }
+});
