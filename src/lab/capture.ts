@@ -13,6 +13,7 @@ const BAD_CHECKSUM = ['ip', 'tcp', 'udp']
   .map((layer) => `${layer}.checksum.status == 0`)
   .join(' || ');
 const BUFFER_MIB = '16';
+const LAST_BLOCK_MS = 750;
 
 /** A capture that is running, or has been stopped and can be read. */
 export class Capture {
@@ -26,8 +27,9 @@ export class Capture {
 
   /** Ends the capture; what has been captured by now is in the file then. */
   async stop(): Promise<void> {
-    // The kernel hands packets over in blocks, the last one with a delay.
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    // The kernel hands packets over in blocks, an unfilled one only after dumpcap's read timeout of
+    // 250 ms; what dumpcap has not been handed when it is told to stop is lost.
+    await new Promise((resolve) => setTimeout(resolve, LAST_BLOCK_MS));
     await this.#process.stop();
   }
 

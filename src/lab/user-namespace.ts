@@ -37,7 +37,7 @@ if [ -n "$WEIR_LAB_PIPE" ]; then
   unset WEIR_LAB_PIPE
   (
     while read -r signal; do kill -s "$signal" "$(cat ${PRIVATE_FOLDER}/main.pid)"; done <&3
-    kill -s KILL -1
+    kill -s KILL -- -1
   ) &
 fi
 sh -c 'echo $$ >"$0/main.pid"; exec "$@"' ${PRIVATE_FOLDER} "$@" 3<&-
