@@ -14,7 +14,7 @@ import { FramePool } from '../../memory/frame-pool.ts';
 import { computeLayout } from '../../memory/layout.ts';
 import { formatMainMemory, type MainMemory } from '../../memory/region.ts';
 import { closeFd } from '../../sys/libc.ts';
-import { setLinkUp } from '../../sys/link.ts';
+import { readLink, setLinkUp } from '../../sys/link.ts';
 import { attachMemoryFile, createMemoryFile, type ReservedRange } from '../../sys/main-memory.ts';
 import { mapPacketRings, type PacketRings } from '../../sys/packet-socket.ts';
 import { transportChecksumIsValid } from '../../wire/checksum.ts';
@@ -358,6 +358,13 @@ describe.skipIf(skip !== undefined)('opening', () => {
     expect(again.warnings).toEqual([]);
     expect(again.mtu).toBe(1500);
     for (const fd of again.fileDescriptors) closeFd(fd);
+  });
+
+  it('sets up an interface that is down, with several queues, too', () => {
+    setLinkUp('weir0', false);
+    const opened = openAfPacket({ ...options, queues: 2 });
+    expect(readLink('weir0').up).toBe(true);
+    for (const fd of opened.fileDescriptors) closeFd(fd);
   });
 
   it('warns when the kernel forwards', () => {

@@ -15,7 +15,7 @@ import { networkInterfaces } from 'node:os';
 import { WeirError } from '../../base/errors.ts';
 import { FRAME_DATA_MAX } from '../../memory/layout.ts';
 import { closeFd, libc, must } from '../../sys/libc.ts';
-import { readLink } from '../../sys/link.ts';
+import { readLink, setLinkUp } from '../../sys/link.ts';
 import { FANOUT_HASH, openPacketSocket } from '../../sys/packet-socket.ts';
 import type { InterfaceMode } from '../contract.ts';
 import { PACKET_GEOMETRY, type PacketGeometry } from './geometry.ts';
@@ -24,8 +24,8 @@ const SOL_PACKET = 263;
 const PACKET_FANOUT = 18;
 /** The kernel picks a group number that nobody else uses (Linux 4.12). */
 const FANOUT_UNIQUE = 0x2000;
-/** Ethernet header and one VLAN tag, which the MTU does not count. */
-const LINK_HEADER_MAX = 18;
+/** Ethernet header and two VLAN tags: what a frame has on top of the MTU. */
+const LINK_HEADER_MAX = 14 + 2 * 4;
 
 export interface AfPacketOptions {
   readonly interfaceName: string;
@@ -134,7 +134,7 @@ function openQueues(options: AfPacketOptions, index: number, geometry: PacketGeo
 }
 
 /**
- * Opens all queues of an interface.
+ * Opens all queues of an interface, and sets it up if it is down.
  * @throws WeirError ERR_INTERFACE_NOT_FOUND, ERR_MISSING_CAPABILITY (CAP_NET_RAW), or
  *   ERR_INTERFACE_UNSUPPORTED: no Ethernet, an MTU that no chunk holds, a kernel address on it
  */
@@ -156,6 +156,8 @@ export function openAfPacket(options: AfPacketOptions): AfPacketInterface {
       `ip link set ${interfaceName} mtu 1500`,
     );
   }
+  // A socket that is bound while the link is down cannot join a fanout group.
+  if (!link.up) setLinkUp(interfaceName, true);
   const warnings = checkKernel(interfaceName, options.allowKernelAddress ?? false);
   return {
     interfaceName,
