@@ -4,7 +4,7 @@
 // own, whose main thread this is: the namespace belongs to that thread and to what it starts.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { arch } from 'node:process';
 import { errnoName } from '../../src/sys/advice.ts';
 import { closeFd, lastErrno, libc, must } from '../../src/sys/libc.ts';
@@ -84,9 +84,4 @@ export class FarEnd {
   close(): void {
     closeFd(this.fd);
   }
-}
-
-/** Whether this process is root only of a user namespace. */
-export function isInUserNamespace(): boolean {
-  return readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/)[2] !== '4294967295';
 }
