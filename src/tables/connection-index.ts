@@ -15,6 +15,7 @@
 import type { MainMemory } from '../memory/region.ts';
 import type { ConnectionEpoch } from './connection-epoch.ts';
 import {
+  LIFE_DYING,
   LIFE_EPOCH_SHIFT,
   LIFE_FOUND,
   LIFE_LIVE,
@@ -26,6 +27,7 @@ import {
   LINE_PORTS,
   LINE_SHIFT,
   LINE_SOURCE,
+  LINE_WORDS,
   protocolOf,
   RECORD_SHIFT,
 } from './connection-record.ts';
@@ -215,9 +217,14 @@ export class ConnectionIndex {
       }
       const life = Atomics.load(words, this.lines + (record << RECORD_SHIFT) + LINE_LIFE);
       if ((life & LIFE_FOUND) === LIFE_LIVE) return other;
-      if ((life & LIFE_STATE) !== LIFE_RESERVED) continue;
-      // Reserved two epochs ago: by a process that was killed. The sweep takes it away.
-      if (!this.epoch.hasPassed(life >>> LIFE_EPOCH_SHIFT)) found = CONFLICT_UNDECIDED;
+      const state = life & LIFE_STATE;
+      if (state === LIFE_RESERVED && !this.epoch.hasPassed(life >>> LIFE_EPOCH_SHIFT)) {
+        found = CONFLICT_UNDECIDED;
+      } else if (state === LIFE_RESERVED || state === LIFE_DYING) {
+        // Left behind by a process that was killed, until the sweep takes it away (or just being
+        // removed). Its second line may still be live, and must not be found in place of ours.
+        Atomics.store(words, this.lines + (record << RECORD_SHIFT) + LINE_WORDS + LINE_LIFE, 0);
+      }
     }
     return found;
   }
