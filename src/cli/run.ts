@@ -8,6 +8,7 @@ import { WeirError } from '../base/errors.ts';
 import { parseConfiguration } from '../control/config/parse.ts';
 import type { Configuration } from '../control/config/schema.ts';
 import { readConfigurationFile } from '../control/reload.ts';
+import { FRAME_SIZE } from '../memory/layout.ts';
 import { runSupervisor } from '../supervisor/main.ts';
 import {
   clearAmbientCapabilities,
@@ -33,7 +34,7 @@ export async function run(configPath: string, socketPath: string): Promise<numbe
       return EXIT_FAULTS;
     }
     runSelfTest();
-    dropRights();
+    dropRights(configuration.limits.frames * FRAME_SIZE * configuration.interfaces.length);
   }
   delete process.env[RIGHTS_DROPPED];
   clearAmbientCapabilities();
@@ -42,10 +43,13 @@ export async function run(configPath: string, socketPath: string): Promise<numbe
   return await runSupervisor(configuration, path, resolve(socketPath));
 }
 
-/** Executes this program anew with the rights to open interfaces and no others. */
-function dropRights(): never {
-  raiseLockedMemoryLimit();
-  withOnlyCapabilities(WEIR_CAPABILITIES);
+/**
+ * Executes this program anew with the rights to open interfaces and no others. The frames are locked in
+ * memory: where the limit of locked memory is too low for them, CAP_IPC_LOCK is needed as well.
+ */
+function dropRights(lockedBytes: number): never {
+  const isLimitEnough = raiseLockedMemoryLimit() >= BigInt(lockedBytes);
+  withOnlyCapabilities(isLimitEnough ? WEIR_CAPABILITIES : [...WEIR_CAPABILITIES, 'CAP_IPC_LOCK']);
   const weir = fileURLToPath(new URL('../../../bin/weir', import.meta.url));
   const args = [...process.execArgv, weir, ...process.argv.slice(2)];
   return executeNode(args, { ...process.env, [RIGHTS_DROPPED]: '1' });
