@@ -1,0 +1,63 @@
+// Talks to the control processor over its unix socket: what `weir status` and `weir reload` use, and
+// everything else that is not a control processor itself.
+
+import { request } from 'node:http';
+import { WeirError } from '../base/errors.ts';
+
+/** Where the control socket is when nobody says otherwise. */
+export const DEFAULT_SOCKET_PATH = '/run/weir/weir.sock';
+
+const TIMEOUT_MS = 10_000;
+
+export interface AdminAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/**
+ * One request. The answer's body is JSON.
+ * @throws WeirError ERR_CONTROL_UNREACHABLE when nobody answers at the socket, or not properly
+ */
+export function callAdmin(
+  socketPath: string,
+  method: 'GET' | 'POST',
+  path: string,
+): Promise<AdminAnswer> {
+  return new Promise((resolve, reject) => {
+    const unreachable = (why: string): void =>
+      reject(
+        new WeirError(
+          'ERR_CONTROL_UNREACHABLE',
+          `the control processor does not answer at ${socketPath}: ${why}`,
+          'is weir running? `weir run --config FILE` starts it; `--socket PATH` names another socket',
+        ),
+      );
+    const call = request(
+      { socketPath, method, path, timeout: TIMEOUT_MS, agent: false },
+      (response) => {
+        const chunks: Buffer[] = [];
+        // Without a listener an answer that breaks off would leave the caller waiting for ever.
+        response.on('error', (error) => unreachable(error.message));
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () => {
+          const status = response.statusCode ?? 0;
+          const body = parseBody(Buffer.concat(chunks).toString('utf8'));
+          if (body === undefined) unreachable('the answer is not JSON');
+          else if (status >= 500) unreachable(`it failed: ${(body as { error?: string }).error}`);
+          else resolve({ status, body });
+        });
+      },
+    );
+    call.on('timeout', () => call.destroy(new Error(`no answer in ${TIMEOUT_MS / 1000} s`)));
+    call.on('error', (error) => unreachable(error.message));
+    call.end();
+  });
+}
+
+function parseBody(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

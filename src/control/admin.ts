@@ -1,0 +1,70 @@
+// The control socket: HTTP with JSON over a unix socket (B6). Everything that a person or a program
+// asks of a running weir passes here; nothing here is needed for switching to go on.
+//   GET  /v1/status   all there is to know, see status.ts
+//   GET  /healthz     200 while this process answers
+//   POST /v1/reload   reads the configuration file again; 409 with the faults when it has any
+
+import { lstatSync, mkdirSync, unlinkSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { dirname } from 'node:path';
+import { createAdaptorServer } from '@hono/node-server';
+import { Hono } from 'hono';
+import { SystemError } from '../base/errors.ts';
+import type { ReloadResult } from './reload.ts';
+import type { Status } from './status.ts';
+
+export interface AdminActions {
+  status(): Status;
+  reload(): Promise<ReloadResult>;
+}
+
+/** Group may use the socket, others may not. */
+const SOCKET_UMASK = 0o117;
+
+/**
+ * Serves the control socket; resolves when it listens.
+ * @throws SystemError when there can be no socket at that path
+ */
+export async function serveAdmin(socketPath: string, actions: AdminActions): Promise<Server> {
+  const app = new Hono();
+  app.get('/healthz', (context) => context.json({ ok: true }));
+  app.get('/v1/status', (context) => context.json(actions.status()));
+  app.post('/v1/reload', async (context) => {
+    const result = await actions.reload();
+    return context.json(result, result.applied ? 200 : 409);
+  });
+  app.notFound((context) => context.json({ error: `no such path: ${context.req.path}` }, 404));
+  app.onError((error, context) => context.json({ error: error.message }, 500));
+  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  server.requestTimeout = 10_000;
+  server.headersTimeout = 5_000;
+  server.maxConnections = 256;
+  try {
+    removeLeftSocket(socketPath);
+    await listen(server, socketPath);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    const advice = 'name another path with --socket, in a folder that weir may write to';
+    throw new SystemError('ERR_SYSTEM_CALL', 'listen', code, socketPath, advice);
+  }
+  return server;
+}
+
+/** Takes away what a control processor left that was killed; never what is no socket. */
+function removeLeftSocket(socketPath: string): void {
+  mkdirSync(dirname(socketPath), { recursive: true });
+  if (lstatSync(socketPath, { throwIfNoEntry: false })?.isSocket()) unlinkSync(socketPath);
+}
+
+function listen(server: Server, socketPath: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    // A unix socket is made within `listen`, so nobody can use it before its mode is right.
+    const umask = process.umask(SOCKET_UMASK);
+    try {
+      server.listen(socketPath, resolve);
+    } finally {
+      process.umask(umask);
+    }
+  });
+}

@@ -1,0 +1,161 @@
+// The control processor (element 42 of Fig. 4) without its process: what it does at start, when it is
+// told to reload, and when somebody asks how things are. main.ts gives it signals and a socket.
+// Invariant: publications come one after the other, each by what the one before left running. The
+// configuration that runs wins over the file until a reload is asked for: a control processor that
+// was killed comes back without changing anything.
+
+import { monotonicMs } from '../base/clock.ts';
+import { WeirError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { ControlPlan } from '../base/process-plan.ts';
+import { HEADER_RELOADS_REFUSED } from '../memory/layout.ts';
+import type { MainMemory } from '../memory/region.ts';
+import type { Fault } from './config/faults.ts';
+import { formatFaults } from './config/format-faults.ts';
+import { parseConfiguration } from './config/parse.ts';
+import type { Configuration } from './config/schema.ts';
+import { Publisher } from './publisher.ts';
+import { type ReloadResult, readConfigurationFile, reload } from './reload.ts';
+import { buildStatus, type Status } from './status.ts';
+
+export interface ControlSettings {
+  readonly memory: MainMemory;
+  readonly plan: Pick<ControlPlan, 'configurationFile' | 'interfaceNames'>;
+  readonly version: string;
+  readonly log: Pick<Log, 'info' | 'warning' | 'error'>;
+  /** Wakes the switching processors that sleep, so that they take over what was published. */
+  wake(): void;
+}
+
+export class ControlProcessor {
+  private readonly settings: ControlSettings;
+  private readonly publisher: Publisher;
+  private running: Configuration | undefined;
+  /** Ends when all that was asked for so far is done; never fails. */
+  private lastTask: Promise<unknown> = Promise.resolve();
+
+  constructor(settings: ControlSettings) {
+    this.settings = settings;
+    this.publisher = new Publisher(settings.memory);
+  }
+
+  /**
+   * Publishes what ran before, or else what the file says.
+   * @throws WeirError ERR_CONFIG_UNREADABLE, ERR_CONFIG_INVALID or ERR_TABLE_FULL
+   */
+  start(): Promise<void> {
+    return this.inTurn(async () => {
+      const before = this.publisher.runningText();
+      if (before === undefined) await this.startFromFile();
+      else await this.startFromMemory(before);
+    });
+  }
+
+  /** Reads the file again. Resolves when it is in force or was refused; the log says which. */
+  reload(): Promise<ReloadResult> {
+    return this.inTurn(() => this.reloadNow());
+  }
+
+  /** Everything there is to know; starting until the first publication. */
+  status(): Status {
+    const { memory, plan, version } = this.settings;
+    return buildStatus({
+      memory,
+      plan,
+      version,
+      configuration: this.running,
+      ids: this.publisher.runningIds,
+      generation: this.publisher.generation,
+      monotonicMs: monotonicMs(),
+      wallClockMs: Date.now(),
+    });
+  }
+
+  private inTurn<Result>(task: () => Promise<Result>): Promise<Result> {
+    const result = this.lastTask.then(task);
+    this.lastTask = result.catch(() => {});
+    return result;
+  }
+
+  private async startFromFile(): Promise<void> {
+    const { plan, log } = this.settings;
+    const text = readConfigurationFile(plan.configurationFile);
+    const { configuration, faults, warnings } = parseConfiguration(text, plan.configurationFile);
+    this.logFaults(faults, warnings);
+    if (configuration === undefined) {
+      const shown = formatFaults(faults, text).trimEnd();
+      throw new WeirError('ERR_CONFIG_INVALID', `no configuration to start with:\n${shown}`, '');
+    }
+    const generation = await this.publish(configuration, text);
+    log.info(`configuration ${generation} is in force: ${plan.configurationFile}`);
+  }
+
+  private async startFromMemory(text: string): Promise<void> {
+    const { plan, log } = this.settings;
+    const { configuration } = parseConfiguration(text, 'the running configuration');
+    if (configuration === undefined) {
+      // Published by a program with other rules than ours. Switching goes on by it meanwhile.
+      log.warning('the running configuration is not valid for this version: the file is taken');
+      await this.startFromFile();
+      return;
+    }
+    this.publisher.adopt(configuration);
+    const generation = await this.publish(configuration, text);
+    log.info(`back: the running configuration goes on as ${generation}`);
+    if (!isFileEqual(plan.configurationFile, text)) {
+      log.info(`${plan.configurationFile} is different: \`weir reload\` puts it into force`);
+    }
+  }
+
+  private async publish(configuration: Configuration, text: string): Promise<number> {
+    const generation = await this.publisher.publish(configuration, text);
+    this.running = configuration;
+    this.settings.wake();
+    return generation;
+  }
+
+  private async reloadNow(): Promise<ReloadResult> {
+    const { memory, plan, log } = this.settings;
+    const { generation } = this.publisher;
+    if (this.running === undefined) {
+      const refused = 'there is no running configuration yet';
+      return { applied: false, generation, faults: [], warnings: [], changes: [], refused };
+    }
+    const result = await reload({
+      path: plan.configurationFile,
+      running: this.running,
+      generation,
+      publish: (configuration, text) => this.publish(configuration, text),
+    });
+    this.logFaults(result.faults, result.warnings);
+    if (result.applied) {
+      for (const change of result.changes) log.info(change);
+      log.info(`configuration ${result.generation} is in force`);
+      return result;
+    }
+    memory.setHeader(HEADER_RELOADS_REFUSED, memory.header(HEADER_RELOADS_REFUSED) + 1);
+    if (result.refused !== undefined) log.error(result.refused);
+    log.error(`reload refused: configuration ${result.generation} stays in force`);
+    return result;
+  }
+
+  private logFaults(faults: readonly Fault[], warnings: readonly Fault[]): void {
+    for (const fault of faults) this.settings.log.error(faultLine(fault));
+    for (const warning of warnings) this.settings.log.warning(faultLine(warning));
+  }
+}
+
+function faultLine({ file, line, column, path, message, suggestion }: Fault): string {
+  const hint = suggestion === '' ? '' : ` (${suggestion})`;
+  // What the file says must not begin a log line of its own.
+  const text = `${path === '' ? '' : `${path}: `}${message}${hint}`.replace(/\s*\n\s*/g, ' ');
+  return `${file}:${line}:${column}: ${text}`;
+}
+
+function isFileEqual(path: string, text: string): boolean {
+  try {
+    return readConfigurationFile(path) === text;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,225 @@
+// Puts a configuration into force: compiles it, writes the standby buffers of the configuration and
+// the routing table, flips them (element 64 of Fig. 4, B4), and keeps its text in main memory, so that a
+// control processor that was killed comes back with what is running and not with what a file says now.
+// Invariant: either everything of a configuration is published or nothing: all that can fail (what does
+// not fit) fails before the first flip.
+
+import { WeirError } from '../base/errors.ts';
+import { DoubleBuffer } from '../memory/double-buffer.ts';
+import {
+  CONFIGURATION_TABLE_SIZE,
+  CONFIGURATION_TEXT_SIZE,
+  HEADER_APPLIED_AT,
+  HEADER_CONFIGURATION_GENERATION,
+  HEADER_ROUTING_GENERATION,
+  HEADER_TEXT_GENERATION,
+  HEADER_TEXT_LENGTH_A,
+  MAX_BACKENDS,
+  MAX_SERVICES,
+  PROCESSOR_CONFIGURATION_GENERATION,
+  PROCESSOR_ROUTING_GENERATION,
+  ROUTING_TABLE_SIZE,
+} from '../memory/layout.ts';
+import type { MainMemory } from '../memory/region.ts';
+import * as table from '../tables/configuration-table.ts';
+import { writeConfigurationTable } from '../tables/configuration-writer.ts';
+import { BACKEND_CONNECTIONS, sumBackend } from '../tables/connection-backends.ts';
+import { writeRoutingTable } from '../tables/routing-builder.ts';
+import { assignIds } from '../tables/stable-ids.ts';
+import { parseAddress } from '../wire/ipv4.ts';
+import {
+  backendKey,
+  compileConfiguration,
+  compileRoutes,
+  type Ids,
+  protocolNumber,
+} from './compile-configuration.ts';
+import type { Configuration } from './config/schema.ts';
+
+/** How long a publication waits for the processors to leave the standby buffer. */
+const QUIESCENCE_TIMEOUT_MS = 5000;
+const QUIESCENCE_POLL_MS = 2;
+
+export class Publisher {
+  private readonly memory: MainMemory;
+  private readonly configurationTable: DoubleBuffer;
+  private readonly routingTable: DoubleBuffer;
+  private readonly text: DoubleBuffer;
+  private ids: Ids = { services: new Map(), backends: new Map() };
+  private freedServices: readonly number[] = [];
+  private freedBackends: readonly number[] = [];
+
+  constructor(memory: MainMemory) {
+    const { layout } = memory;
+    this.memory = memory;
+    this.configurationTable = new DoubleBuffer(
+      memory,
+      layout.configurationTable,
+      CONFIGURATION_TABLE_SIZE,
+      HEADER_CONFIGURATION_GENERATION,
+      PROCESSOR_CONFIGURATION_GENERATION,
+    );
+    this.routingTable = new DoubleBuffer(
+      memory,
+      layout.routingTable,
+      ROUTING_TABLE_SIZE,
+      HEADER_ROUTING_GENERATION,
+      PROCESSOR_ROUTING_GENERATION,
+    );
+    this.text = new DoubleBuffer(
+      memory,
+      layout.configurationText,
+      CONFIGURATION_TEXT_SIZE,
+      HEADER_TEXT_GENERATION,
+      -1,
+    );
+  }
+
+  /** Generation of the running configuration; 0 when nothing was ever published. */
+  get generation(): number {
+    return this.configurationTable.generation();
+  }
+
+  /** Numbers of the running services and backends. */
+  get runningIds(): Ids {
+    return this.ids;
+  }
+
+  /** The text of the running configuration, or undefined before the first publication. */
+  runningText(): string | undefined {
+    const generation = this.text.generation();
+    if (generation === 0) return undefined;
+    const start = this.text.activeOffset(generation);
+    const length = this.memory.header(HEADER_TEXT_LENGTH_A + (generation & 1));
+    return Buffer.from(this.memory.buffer, start, length).toString('utf8');
+  }
+
+  /**
+   * After a restart: finds the numbers of services and backends in the table that is active, so that
+   * the next publication keeps them. Other numbers that connections may still name are given to nobody
+   * else while there are more: those of the active table (which is not the one of the running text when
+   * our predecessor was killed between the two), and those of backends that ever had a connection.
+   */
+  adopt(configuration: Configuration): void {
+    if (this.generation === 0) return;
+    const { memory } = this;
+    const { words } = memory;
+    const base = this.configurationTable.activeOffset(this.generation) >> 2;
+    this.ids = this.findIds(configuration, base);
+    this.freedServices = unusedIds(
+      this.ids.services,
+      MAX_SERVICES,
+      (id) => table.isServiceValid(words, base, id) !== 0,
+    );
+    this.freedBackends = unusedIds(
+      this.ids.backends,
+      MAX_BACKENDS,
+      (id) =>
+        table.isBackendValid(words, base, id) !== 0 ||
+        sumBackend(memory, id, BACKEND_CONNECTIONS) > 0,
+    );
+  }
+
+  private findIds(configuration: Configuration, base: number): Ids {
+    const { words } = this.memory;
+    const services = new Map<string, number>();
+    const backends = new Map<string, number>();
+    for (const service of configuration.services) {
+      const address = parseAddress(service.address);
+      const protocol = protocolNumber(service);
+      const id = table.findService(words, base, address, service.port, protocol);
+      if (id === table.NOT_FOUND) continue;
+      services.set(service.name, id);
+      const count = table.serviceBackendCount(words, base, id);
+      for (let n = 0; n < count; n++) {
+        const backend = table.serviceBackend(words, base, id, n);
+        const found = service.backends.find(
+          ({ address: text, port }) =>
+            parseAddress(text) === table.backendAddress(words, base, backend) &&
+            port === table.backendPort(words, base, backend),
+        );
+        if (found !== undefined) backends.set(backendKey(service.name, found.name), backend);
+      }
+    }
+    return { services, backends };
+  }
+
+  /**
+   * Publishes a valid configuration. `text` is what it was parsed from.
+   * @returns the new generation
+   * @throws WeirError ERR_TABLE_FULL when it does not fit; nothing has changed then
+   */
+  async publish(configuration: Configuration, text: string): Promise<number> {
+    const { words } = this.memory;
+    const bytes = Buffer.from(text, 'utf8');
+    if (bytes.length > CONFIGURATION_TEXT_SIZE) {
+      throw new WeirError(
+        'ERR_TABLE_FULL',
+        `the configuration file has ${bytes.length} bytes, more than ${CONFIGURATION_TEXT_SIZE}`,
+        'make it smaller',
+      );
+    }
+    const services = assignIds(
+      this.ids.services,
+      configuration.services.map(({ name }) => name),
+      MAX_SERVICES,
+      this.freedServices,
+    );
+    const backends = assignIds(
+      this.ids.backends,
+      configuration.services.flatMap((service) =>
+        service.backends.map(({ name }) => backendKey(service.name, name)),
+      ),
+      MAX_BACKENDS,
+      this.freedBackends,
+    );
+    const ids = { services: services.ids, backends: backends.ids };
+    const input = compileConfiguration(configuration, ids);
+    await this.untilQuiescent();
+    writeConfigurationTable(words, this.configurationTable.standbyOffset() >> 2, input);
+    writeRoutingTable(words, this.routingTable.standbyOffset() >> 2, compileRoutes(configuration));
+    this.writeText(bytes);
+    // The text first: who comes after us, should we be killed here, completes what we have begun.
+    this.text.publish();
+    this.routingTable.publish();
+    const generation = this.configurationTable.publish();
+    this.memory.setHeader(HEADER_APPLIED_AT, Math.floor(Date.now() / 1000));
+    this.ids = ids;
+    this.freedServices = services.freed;
+    this.freedBackends = backends.freed;
+    return generation;
+  }
+
+  private writeText(bytes: Buffer): void {
+    const standby = (this.text.generation() + 1) & 1;
+    this.memory.bytes.set(bytes, this.text.standbyOffset());
+    this.memory.setHeader(HEADER_TEXT_LENGTH_A + standby, bytes.length);
+  }
+
+  /** Waits until no processor can still read a standby buffer. */
+  private async untilQuiescent(): Promise<void> {
+    const deadline = performance.now() + QUIESCENCE_TIMEOUT_MS;
+    while (!this.configurationTable.isQuiescent() || !this.routingTable.isQuiescent()) {
+      if (performance.now() > deadline) {
+        throw new WeirError(
+          'ERR_TABLE_FULL',
+          'a switching processor has not taken over the last configuration for five seconds',
+          'look at `weir status`: a processor that is stopped holds the table it reads',
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, QUIESCENCE_POLL_MS));
+    }
+  }
+}
+
+/** The numbers that are not among `ids` but that somebody may still name. */
+function unusedIds(
+  ids: ReadonlyMap<string, number>,
+  capacity: number,
+  isNamed: (id: number) => boolean,
+): number[] {
+  const used = new Set(ids.values());
+  const unused: number[] = [];
+  for (let id = 0; id < capacity; id++) if (!used.has(id) && isNamed(id)) unused.push(id);
+  return unused;
+}

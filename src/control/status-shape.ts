@@ -1,0 +1,135 @@
+// The shape of what `GET /v1/status` answers, and `weir status --json` prints: an interface to the
+// outside, so names and units here do not change lightly. Times are ISO 8601 or milliseconds; counts run
+// from the start of weir and survive the restart of any one process.
+
+export interface Status {
+  /** 'ready' when every switching processor switches by the running configuration. */
+  readonly state: 'starting' | 'ready';
+  readonly version: string;
+  readonly startedAt: string;
+  readonly uptimeSeconds: number;
+  readonly configuration: ConfigurationStatus;
+  readonly processes: ProcessesStatus;
+  readonly interfaces: readonly InterfaceStatus[];
+  readonly totals: TotalsStatus;
+  readonly connections: ConnectionsStatus;
+  readonly services: readonly ServiceStatus[];
+  readonly neighbors: readonly NeighborStatus[];
+}
+
+export interface ConfigurationStatus {
+  /** Counts publications; 0 before the first. */
+  readonly generation: number;
+  readonly appliedAt: string | null;
+  readonly file: string;
+  readonly reloadsRefused: number;
+}
+
+export interface ProcessesStatus {
+  readonly supervisor: { readonly pid: number; readonly alive: boolean };
+  readonly control: { readonly pid: number; readonly restarts: number };
+  readonly switching: readonly SwitchingStatus[];
+}
+
+export interface SwitchingStatus {
+  readonly processor: number;
+  readonly pid: number;
+  readonly state: 'dead' | 'starting' | 'running' | 'stopped';
+  readonly restarts: number;
+  /** The CPU it is pinned to; null: none. */
+  readonly cpu: number | null;
+  readonly heartbeatAgeMs: number;
+  /** How long its present process has been switching; null when it is not. */
+  readonly runningSinceMs: number | null;
+  readonly sleeping: boolean;
+  readonly received: number;
+  readonly forwarded: number;
+  readonly dropped: number;
+  readonly punted: number;
+  readonly consumed: number;
+  readonly waiting: number;
+  readonly handedOver: number;
+  readonly takenOver: number;
+  readonly turns: number;
+  readonly idleTurns: number;
+  readonly sleeps: number;
+  readonly framesReclaimed: number;
+  /** Packets received and not accounted for: 0, but for packets under way and those of killed processes. */
+  readonly balance: number;
+}
+
+export interface InterfaceStatus {
+  readonly name: string;
+  readonly kind: string;
+  readonly mode: string;
+  readonly up: boolean;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly queues: readonly { readonly queue: number; readonly processor: number }[];
+  readonly receivedPackets: number;
+  readonly receivedBytes: number;
+  readonly sentPackets: number;
+  readonly sentBytes: number;
+}
+
+export interface ReasonStatus {
+  readonly count: number;
+  readonly verdict: string;
+  readonly meaning: string;
+}
+
+export interface TotalsStatus {
+  readonly received: number;
+  readonly verdicts: Readonly<Record<'forwarded' | 'dropped' | 'punted' | 'consumed', number>>;
+  /** Only those that have occurred. */
+  readonly reasons: Readonly<Record<string, ReasonStatus>>;
+}
+
+export interface ConnectionsStatus {
+  /** Connections that can be open at once. */
+  readonly capacity: number;
+  /** Connections of all backends. */
+  readonly live: number;
+  /** Records that are not free: live ones and those about to be freed. */
+  readonly taken: number;
+  readonly halfOpen: number;
+  readonly inserted: number;
+  readonly expired: number;
+  readonly evicted: number;
+}
+
+export interface ServiceStatus {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly protocol: 'tcp' | 'udp';
+  readonly scheduler: string;
+  readonly forwarding: string;
+  readonly connectionsActive: number;
+  readonly connectionsTotal: number;
+  readonly backends: readonly BackendStatus[];
+}
+
+/** 'in' is towards the backend, 'out' is what it answered (0 with direct server return). */
+export interface BackendStatus {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly connectionsActive: number;
+  readonly connectionsTotal: number;
+  readonly packetsIn: number;
+  readonly bytesIn: number;
+  readonly packetsOut: number;
+  readonly bytesOut: number;
+  /** Its part, 0 to 1, of all connections that its service ever had. */
+  readonly share: number;
+}
+
+export interface NeighborStatus {
+  readonly interface: string;
+  readonly address: string;
+  /** null while it is not known. */
+  readonly mac: string | null;
+  readonly state: string;
+}
