@@ -32,6 +32,8 @@ export const SWEEP_ROUND_MS = 4000;
 /** Under pressure each round cuts the timeouts of what is not established by another 2^3. */
 const PRESSURE_SHIFT = 3;
 const PRESSURE_LEVEL_MAX = 10;
+/** Not even pressure ends what was seen this recently: else no handshake could ever be completed. */
+const PRESSURE_IDLE_MS = 250;
 const PRESSURE_BUDGET = 4;
 
 export class ConnectionSweep {
@@ -199,8 +201,8 @@ export class ConnectionSweep {
       return;
     }
     if (this.pressure === 0 || this.isSettled(state, line)) return;
-    const shift = this.pressure * PRESSURE_SHIFT;
-    if (idleMs < (shift > 30 ? 0 : timeout >> shift)) return;
+    const enough = timeout >> (this.pressure * PRESSURE_SHIFT);
+    if (idleMs < Math.max(enough, PRESSURE_IDLE_MS)) return;
     if (this.table.remove(number) === 1) this.doubles[this.counters + COUNTER_EVICTED] += 1;
   }
 

@@ -1,0 +1,54 @@
+import { Worker } from 'node:worker_threads';
+import { expect, it } from 'vitest';
+import { builtModule } from '../../test/support/built-module.ts';
+import { inspect, setRunning, settle, sweepOf } from '../../test/support/connection-fixture.ts';
+import type { TortureInput, TortureResult } from '../../test/support/connection-torture.ts';
+import { readCounters } from '../memory/counters.ts';
+import { computeLayout } from '../memory/layout.ts';
+import { formatMainMemory } from '../memory/region.ts';
+import { readBackend } from './connection-backends.ts';
+import { ConnectionTable } from './connection-table.ts';
+
+const SIZES = { connections: 1024, frames: 256, processors: 2 };
+const MILLISECONDS = 3000;
+
+function run(input: TortureInput): Promise<TortureResult> {
+  return new Promise((resolve, reject) => {
+    const url = new URL(builtModule('test/support/connection-torture.ts'));
+    const worker = new Worker(url, { workerData: input });
+    worker.once('message', resolve);
+    worker.once('error', reject);
+  });
+}
+
+// Two threads on one memory stand for two processes: their atomics and caches are the same.
+it('holds its invariants while two processors fight over the same few connections', async () => {
+  const buffer = new SharedArrayBuffer(computeLayout(SIZES).totalSize);
+  const claims = new SharedArrayBuffer(4096);
+  const memory = formatMainMemory(buffer as unknown as ArrayBuffer, SIZES);
+  const seed = (Math.random() * 0x7fffffff) | 0;
+  console.log(`seed ${seed}`);
+  for (const processor of [0, 1]) setRunning(memory, processor);
+  const inputs = [0, 1].map((processor) => {
+    return { buffer, claims, processor, seed, milliseconds: MILLISECONDS };
+  });
+  const results = await Promise.all(inputs.map(run));
+  console.log(JSON.stringify(results));
+  for (const result of results) {
+    expect(result.faults).toEqual([]);
+    expect(result.published).toBeGreaterThan(1000);
+    expect(result.found).toBeGreaterThan(1000);
+  }
+  const sum = (field: 'published' | 'removed') => results[0][field] + results[1][field];
+  const live = sum('published') - sum('removed');
+  expect(readCounters(memory).single.connectionsInserted).toBe(sum('published'));
+  expect(readBackend(memory, 1).active).toBe(live);
+
+  const tables = [0, 1].map((processor) => new ConnectionTable(memory, processor));
+  const sweeps = tables.map((table, processor) => sweepOf(memory, processor, table));
+  settle(tables, sweeps, 0);
+  expect(inspect(memory)).toEqual({ live, taken: live, slots: live * 2 });
+  expect(sweeps[0].takenCount()).toBe(live);
+  settle(tables, sweeps, 60_000);
+  expect(inspect(memory)).toEqual({ live: 0, taken: 0, slots: 0 });
+});
