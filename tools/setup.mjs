@@ -52,11 +52,12 @@ export const LAB_PROGRAMS = [
   { program: 'ps', debianPackage: 'procps' },
 ];
 
-/** What a step could not do; `advice` is what the user can try next. */
+/** What a step could not do; `advice` is what the user can try next, `output` a program's whole. */
 class SetupError extends Error {
-  constructor(message, advice) {
+  constructor(message, advice, output = '') {
     super(message);
     this.advice = advice;
+    this.output = output;
   }
 }
 
@@ -102,10 +103,10 @@ function runQuietly(program, args, options, advice) {
   if (result.status !== 0) {
     const lines = `${result.stdout}${result.stderr}`.trimEnd().split('\n');
     const why = result.signal ?? `exit code ${result.status}`;
-    throw new SetupError(
-      `\`${program} ${args.join(' ')}\` failed (${why}):\n${lines.slice(-25).join('\n')}`,
-      advice,
-    );
+    // npm says what is wrong first and then how it can be called, apt-get the other way round.
+    const shown = lines.length > 30 ? [...lines.slice(0, 15), '…', ...lines.slice(-15)] : lines;
+    const message = `\`${program} ${args.join(' ')}\` failed (${why}):\n${shown.join('\n')}`;
+    throw new SetupError(message, advice, lines.join('\n'));
   }
 }
 
@@ -198,22 +199,49 @@ function installedMatchesLockFile() {
   }
 }
 
+/**
+ * Whether all that `npm ci` finds fault with is that the lock file does not list optional packages
+ * for other platforms. A lock file is like that when it was made where those could not be looked up;
+ * what is needed here it pins all the same.
+ */
+function lacksOnlyOptionalPackages(message) {
+  const faults = message.match(/(Missing|Invalid): .*/g) ?? [];
+  const packages = JSON.parse(readFileSync(join(TOP, 'package-lock.json'), 'utf8')).packages;
+  const optional = new Set(
+    Object.values(packages).flatMap((entry) => Object.keys(entry.optionalDependencies ?? {})),
+  );
+  const isHarmless = (fault) => optional.has(/^Missing: (.+)@\S* from lock file/.exec(fault)?.[1]);
+  return message.includes('EUSAGE') && faults.length > 0 && faults.every(isHarmless);
+}
+
+function runNpm(...args) {
+  runQuietly(
+    'npm',
+    [...args, '--ignore-scripts', '--no-audit', '--no-fund'],
+    {},
+    'Check the network and `npm config get registry`, then run `npm run setup` again.',
+  );
+}
+
 function installNpmPackages() {
   const wanted = lockFileHash();
   const stamp = existsSync(INSTALL_STAMP) ? readFileSync(INSTALL_STAMP, 'utf8') : '';
   if (stamp === wanted) return 'up to date';
+  let outcome = 'up to date';
   // Somebody's own `npm ci` is as good as ours.
-  const alreadyThere = stamp === '' && installedMatchesLockFile();
-  if (!alreadyThere) {
-    runQuietly(
-      'npm',
-      ['ci', '--ignore-scripts', '--no-audit', '--no-fund'],
-      {},
-      'Check the network and `npm config get registry`, then run `npm run setup` again.',
-    );
+  if (stamp !== '' || !installedMatchesLockFile()) {
+    outcome = 'installed';
+    try {
+      runNpm('ci');
+    } catch (error) {
+      if (!lacksOnlyOptionalPackages(error.output ?? '')) throw error;
+      // This too takes the versions and checksums of the lock file, and does not write it.
+      runNpm('install', '--no-save');
+      outcome = 'installed by npm install: the lock file lacks packages of other platforms';
+    }
   }
   writeFileSync(INSTALL_STAMP, wanted);
-  return alreadyThere ? 'up to date' : 'installed';
+  return outcome;
 }
 
 /** The newest time of change below a path, folders included so that a removed file counts too. */
