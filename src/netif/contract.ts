@@ -37,8 +37,12 @@ export interface InterfaceQueue {
    */
   transmit(offset: number, length: number): number;
 
-  /** Publishes what was offered and tells the kernel: at most one system call. @hot */
-  flush(): void;
+  /**
+   * Publishes what was offered and tells the kernel: at most one system call. To be called every turn:
+   * what the interface could not take yet is offered to it again.
+   * @returns how many offered frames it has not taken. @hot
+   */
+  flush(): number;
 
   /** Takes back frames that have been sent and gives them to the frame pool. @returns how many. @hot */
   reclaim(): number;

@@ -203,8 +203,8 @@ export class FaultInjector implements InterfaceQueue {
     return this.inner.transmit(offset, length);
   }
 
-  flush(): void {
-    this.inner.flush();
+  flush(): number {
+    return this.inner.flush();
   }
 
   reclaim(): number {

@@ -111,8 +111,9 @@ export class LoopbackQueue implements InterfaceQueue {
   }
 
   /** @hot */
-  flush(): void {
+  flush(): number {
     this.outgoing.published = this.outgoing.offered;
+    return 0;
   }
 
   /** @hot */

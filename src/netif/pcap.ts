@@ -113,7 +113,7 @@ export class PcapQueue implements InterfaceQueue {
     return 1;
   }
 
-  flush(): void {
+  flush(): number {
     const { writer } = this.ends;
     if (writer !== undefined && this.flushed !== this.offered) {
       const now = this.ends.wallClockMs();
@@ -122,6 +122,7 @@ export class PcapQueue implements InterfaceQueue {
       }
     }
     this.flushed = this.offered;
+    return 0;
   }
 
   reclaim(): number {

@@ -1,15 +1,20 @@
 // One process that the supervisor keeps alive: starts it with its file descriptors inherited and its
 // plan in the environment, sees it die, starts it again. At once after a long life; after a short one
-// with a growing delay, so that a process that cannot run does not use up a CPU.
+// with a growing delay, so that a process that cannot run does not use up a CPU. A process that an
+// earlier supervisor has started can be adopted; it is no child of ours in the kernel's sense, so its
+// death is noticed by looking.
 // Invariant: at most one live process per child.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { PLAN_VARIABLE, type ProcessPlan } from '../base/process-plan.ts';
+import { isSameProcess, type ProcessIdentity } from './process-identity.ts';
 
 /** A process that lived this long is started again without delay. */
 const LONG_LIFE_MS = 5000;
 const FIRST_DELAY_MS = 50;
 const LONGEST_DELAY_MS = 5000;
+/** How often an adopted process is looked at. */
+const LOOK_INTERVAL_MS = 50;
 
 /** Delay before the next start, by how many short lives came before in a row (0: none). Pure. */
 export function restartDelayMs(shortLives: number): number {
@@ -18,12 +23,10 @@ export function restartDelayMs(shortLives: number): number {
 }
 
 export interface ChildSpecification {
-  /** As in `ps`, without the prefix: 'switching 0'. */
-  readonly name: string;
   /** Path of the compiled entry point. */
   readonly entryPoint: string;
   readonly plan: ProcessPlan;
-  /** Becomes descriptors 3, 4, … of the process. */
+  /** Become descriptors 3, 4, … of the process. */
   readonly fileDescriptors: readonly number[];
 }
 
@@ -34,31 +37,33 @@ export interface ChildEvents {
 }
 
 export class Child {
-  private readonly specification: ChildSpecification;
+  /** As in `ps`, without the prefix: 'switching 0'. */
+  readonly name: string;
+  private readonly specify: () => ChildSpecification;
   private readonly events: ChildEvents;
   private process: ChildProcess | undefined;
+  private adopted: ProcessIdentity | undefined;
   private timer: NodeJS.Timeout | undefined;
   private startedAt = 0;
   private shortLives = 0;
   private isStopping = false;
 
-  constructor(specification: ChildSpecification, events: ChildEvents) {
-    this.specification = specification;
+  /** `specify` is asked at every start. */
+  constructor(name: string, specify: () => ChildSpecification, events: ChildEvents) {
+    this.name = name;
+    this.specify = specify;
     this.events = events;
   }
 
   get pid(): number | undefined {
-    return this.process?.pid;
-  }
-
-  get name(): string {
-    return this.specification.name;
+    return this.process?.pid ?? this.adopted?.pid;
   }
 
   start(): void {
-    const { entryPoint, plan, fileDescriptors, name } = this.specification;
+    const { entryPoint, plan, fileDescriptors } = this.specify();
     this.startedAt = performance.now();
-    const child = spawn(process.execPath, [entryPoint, `weir: ${name}`.padEnd(32)], {
+    // The title needs room: it overwrites the command line in place.
+    const child = spawn(process.execPath, [entryPoint, `weir: ${this.name}`.padEnd(32)], {
       stdio: ['ignore', 'inherit', 'inherit', ...fileDescriptors],
       env: { ...process.env, [PLAN_VARIABLE]: JSON.stringify(plan) },
     });
@@ -68,9 +73,22 @@ export class Child {
     if (child.pid !== undefined) this.events.started(child.pid);
   }
 
+  /** Takes over a process that runs already. */
+  adopt(identity: ProcessIdentity): void {
+    this.adopted = identity;
+    this.startedAt = performance.now() - LONG_LIFE_MS;
+    this.events.started(identity.pid);
+    const look = (): void => {
+      if (isSameProcess(identity)) this.timer = setTimeout(look, LOOK_INTERVAL_MS);
+      else this.ended('no longer there');
+    };
+    look();
+  }
+
   private ended(how: string): void {
-    if (this.process === undefined) return;
+    if (this.process === undefined && this.adopted === undefined) return;
     this.process = undefined;
+    this.adopted = undefined;
     if (this.isStopping) return;
     const lived = performance.now() - this.startedAt;
     this.shortLives = lived >= LONG_LIFE_MS ? 0 : this.shortLives + 1;
@@ -81,22 +99,36 @@ export class Child {
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.process?.kill(signal);
+    const { pid } = this;
+    if (pid === undefined) return;
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It has ended meanwhile; that will be noticed.
+    }
   }
 
-  /** Asks the process to end, ends it after `graceMs`, and waits until it is gone. */
-  async stop(graceMs: number): Promise<void> {
+  /**
+   * Has the process end, and waits until it has: by `request` (a signal, or undefined where it has been
+   * told otherwise), after `graceMs` by SIGKILL.
+   */
+  async stop(graceMs: number, request: NodeJS.Signals | undefined): Promise<void> {
     this.isStopping = true;
     clearTimeout(this.timer);
-    const child = this.process;
-    if (child === undefined) return;
-    await new Promise<void>((resolve) => {
-      const killer = setTimeout(() => child.kill('SIGKILL'), graceMs);
-      child.once('exit', () => {
-        clearTimeout(killer);
-        resolve();
-      });
-      child.kill('SIGTERM');
-    });
+    if (request !== undefined) this.signal(request);
+    const deadline = performance.now() + graceMs;
+    let isKilled = false;
+    while (this.isAlive()) {
+      if (!isKilled && performance.now() > deadline) {
+        this.signal('SIGKILL');
+        isKilled = true;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  private isAlive(): boolean {
+    if (this.adopted !== undefined) return isSameProcess(this.adopted);
+    return this.process !== undefined;
   }
 }

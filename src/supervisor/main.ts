@@ -1,18 +1,27 @@
 // From a configuration to a running machine: reserves main memory, opens the interfaces, starts the
 // processes, and stays as their supervisor until it is told to end. The last part of `weir run`.
 
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { WeirError } from '../base/errors.ts';
 import { Log } from '../base/log.ts';
 import {
   computeLayout,
   HEADER_INTERFACES,
   HEADER_STARTED_AT,
+  INTERFACE_LINK_UP,
   type MemorySizes,
 } from '../memory/layout.ts';
-import { formatMainMemory } from '../memory/region.ts';
+import { attachMainMemory, formatMainMemory } from '../memory/region.ts';
 import { createEvent } from '../sys/event-fd.ts';
+import { readLink } from '../sys/link.ts';
 import { attachMemoryFile, createMemoryFile } from '../sys/main-memory.ts';
-import { type InterfaceRequest, openInterfaces } from './open-interfaces.ts';
-import { Supervisor } from './supervisor.ts';
+import { watchLinks } from '../sys/netlink.ts';
+import { takeFileDescriptor } from '../sys/process.ts';
+import { type InterfaceRequest, noteLink, openInterfaces } from './open-interfaces.ts';
+import { isSameProcess } from './process-identity.ts';
+import { liveSwitching, type MachineState, readStateFile, stateFilePath } from './state-file.ts';
+import { type Machine, Supervisor } from './supervisor.ts';
 
 /** The parts of a configuration that are fixed when weir starts. */
 export interface MachineConfiguration {
@@ -26,8 +35,10 @@ export interface MachineConfiguration {
 }
 
 /**
- * Runs until SIGTERM or SIGINT. @returns the exit code
- * @throws WeirError when main memory or an interface cannot be had; nothing runs then
+ * Runs until SIGTERM or SIGINT. Where a supervisor was killed and its processes still switch, it takes
+ * those over instead of starting new ones.
+ * @returns the exit code
+ * @throws WeirError ERR_ALREADY_RUNNING; or when main memory or an interface cannot be had
  */
 export async function runSupervisor(
   configuration: MachineConfiguration,
@@ -36,6 +47,42 @@ export async function runSupervisor(
 ): Promise<number> {
   process.title = 'weir: supervisor';
   const log = new Log('supervisor');
+  const paths = { configurationFile, socketPath };
+  mkdirSync(dirname(socketPath), { recursive: true });
+  const state = readStateFile(stateFilePath(socketPath));
+  if (state !== undefined && isSameProcess(state.supervisor)) {
+    throw new WeirError(
+      'ERR_ALREADY_RUNNING',
+      `weir already runs with the control socket ${socketPath} (supervisor ${state.supervisor.pid})`,
+      '`weir reload` gives it a new configuration; another weir needs another --socket',
+    );
+  }
+  const holder = state === undefined ? undefined : liveSwitching(state);
+  let supervisor: Supervisor;
+  if (state !== undefined && holder !== undefined) {
+    const machine = takeOverMachine(state, holder.pid, paths);
+    supervisor = new Supervisor(machine);
+    log.warning('the supervisor before was killed: its processes are taken over as they run');
+    watchInterfaces(machine, log);
+    supervisor.adopt(state);
+    // The file may have changed since; what cannot be taken up now is refused by control, and logged.
+    supervisor.reload();
+  } else {
+    const machine = buildMachine(configuration, paths, log);
+    supervisor = new Supervisor(machine);
+    watchInterfaces(machine, log);
+    supervisor.start();
+  }
+  return await untilStopped(supervisor, log);
+}
+
+interface Paths {
+  readonly configurationFile: string;
+  readonly socketPath: string;
+}
+
+/** Fresh main memory and freshly opened interfaces. */
+function buildMachine(configuration: MachineConfiguration, paths: Paths, log: Log): Machine {
   const { processors, limits, interfaces } = configuration;
   const sizes: MemorySizes = { ...limits, processors: processors.switching };
   const layout = computeLayout(sizes);
@@ -47,21 +94,73 @@ export async function runSupervisor(
   const size = (layout.totalSize / 2 ** 20).toFixed(0);
   const pages = file.hugePages ? 'huge pages' : 'pages of 4 KiB';
   log.info(`main memory: ${size} MiB in ${pages}, ${limits.connections} connections`);
-  const opened = openInterfaces(interfaces, memory, range, log);
-  const supervisor = new Supervisor({
+  return {
     memory,
     memoryFileDescriptor: file.fd,
-    ...opened,
+    ...openInterfaces(interfaces, memory, range, log),
     interfaceNames: interfaces.map(({ name }) => name),
     eventFileDescriptors: Array.from({ length: processors.switching }, () => createEvent()),
     idle: processors.idle,
     cpus: processors.cpus ?? [],
-    configurationFile,
-    socketPath,
-  });
-  supervisor.noteCpus();
-  supervisor.start();
-  return await new Promise((resolve) => {
+    ...paths,
+  };
+}
+
+/** The machine of a killed supervisor: its descriptors are copied out of a switching processor. */
+function takeOverMachine(state: MachineState, holder: number, paths: Paths): Machine {
+  const taken = new Map<number, number>();
+  const take = (fd: number): number => {
+    const copy = taken.get(fd) ?? takeFileDescriptor(holder, fd);
+    taken.set(fd, copy);
+    return copy;
+  };
+  const memoryFileDescriptor = take(state.memoryFileDescriptor);
+  const range = attachMemoryFile(memoryFileDescriptor, state.memorySize);
+  return {
+    memory: attachMainMemory(range.buffer),
+    memoryFileDescriptor,
+    queues: state.queues.map((queue) => ({
+      ...queue,
+      fileDescriptor: take(queue.fileDescriptor),
+    })),
+    eventFileDescriptors: state.eventFileDescriptors.map(take),
+    heldFileDescriptors: state.heldFileDescriptors.map(take),
+    interfaceNames: state.interfaceNames,
+    idle: state.idle,
+    cpus: state.cpus,
+    ...paths,
+  };
+}
+
+/** Keeps what main memory says of the links true: state, MAC address, MTU. */
+function watchInterfaces(machine: Machine, log: Log): void {
+  const { memory, interfaceNames } = machine;
+  const look = (interfaceNumber: number): void => {
+    const name = interfaceNames[interfaceNumber];
+    const upWord = memory.interfaceWord(interfaceNumber, INTERFACE_LINK_UP);
+    const wasUp = memory.words[upWord];
+    try {
+      noteLink(memory, interfaceNumber, readLink(name));
+    } catch (error) {
+      if (!(error instanceof WeirError)) throw error;
+      Atomics.store(memory.words, upWord, 0);
+    }
+    const isUp = memory.words[upWord];
+    if (wasUp !== isUp) log.warning(`${name}: link ${isUp === 0 ? 'down' : 'up'}`);
+  };
+  const lookAtAll = (): void => {
+    for (const interfaceNumber of interfaceNames.keys()) look(interfaceNumber);
+  };
+  watchLinks(({ name }) => {
+    const interfaceNumber = interfaceNames.indexOf(name);
+    if (interfaceNumber >= 0) look(interfaceNumber);
+  }, lookAtAll);
+  lookAtAll();
+}
+
+/** Resolves to the exit code when a signal has ended everything. */
+function untilStopped(supervisor: Supervisor, log: Log): Promise<number> {
+  return new Promise((resolve) => {
     let isStopping = false;
     const stop = (signal: string): void => {
       if (isStopping) return;

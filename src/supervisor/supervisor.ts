@@ -14,6 +14,7 @@ import {
   HEADER_CONTROL_RESTARTS,
   HEADER_STOPPING,
   HEADER_SUPERVISOR_PID,
+  LAYOUT_VERSION,
   PROCESSOR_CPU,
   PROCESSOR_DIED_AT,
   PROCESSOR_EPOCH,
@@ -27,7 +28,10 @@ import {
   STATE_RUNNING,
 } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
-import { Child } from './child.ts';
+import { signalEvent } from '../sys/event-fd.ts';
+import { Child, type ChildSpecification } from './child.ts';
+import { identify, isSameProcess, type ProcessIdentity } from './process-identity.ts';
+import { type MachineState, removeStateFile, stateFilePath, writeStateFile } from './state-file.ts';
 
 /** How long a process may take to end when asked to. */
 const STOP_GRACE_MS = 2000;
@@ -70,20 +74,47 @@ export class Supervisor {
     this.machine = machine;
     const { processors } = machine.memory.layout;
     this.seenHeartbeats = new Int32Array(processors);
-    this.switching = [];
-    for (let processor = 0; processor < processors; processor++) {
-      this.switching.push(this.switchingChild(processor));
-    }
-    this.control = this.controlChild();
+    this.switching = Array.from({ length: processors }, (_, processor) => {
+      return new Child(`switching ${processor}`, () => this.specifySwitching(processor), {
+        started: (pid) => this.switchingStarted(processor, pid),
+        died: (how, delayMs) => this.switchingDied(processor, how, delayMs),
+      });
+    });
+    this.control = new Child('control', () => this.specifyControl(), {
+      started: (pid) => this.controlStarted(pid),
+      died: (how, delayMs) => this.controlDied(how, delayMs),
+    });
   }
 
   /** Starts everything: control first, so that there is a configuration to switch by. */
   start(): void {
+    this.begin();
+    this.control.start();
+    for (const child of this.switching) child.start();
+  }
+
+  /** Takes over what a killed supervisor has left running, and starts what does not run any more. */
+  adopt(state: MachineState): void {
+    this.begin();
+    const take = (child: Child, identity: ProcessIdentity | undefined): void => {
+      if (identity != null && isSameProcess(identity)) child.adopt(identity);
+      else child.start();
+    };
+    for (const [processor, child] of this.switching.entries()) {
+      const identity = state.switching[processor];
+      if (identity == null || !isSameProcess(identity)) this.markDead(processor);
+      take(child, identity);
+    }
+    take(this.control, state.control);
+  }
+
+  private begin(): void {
     const { memory } = this.machine;
     memory.setHeader(HEADER_SUPERVISOR_PID, process.pid);
     memory.setHeader(HEADER_STOPPING, 0);
-    this.control.start();
-    for (const child of this.switching) child.start();
+    for (const [processor, cpu] of this.machine.cpus.entries()) {
+      this.setProcessorWord(processor, PROCESSOR_CPU, cpu);
+    }
     this.watch = setInterval(() => this.watchHeartbeats(), WATCH_INTERVAL_MS);
   }
 
@@ -96,68 +127,88 @@ export class Supervisor {
   async stop(): Promise<void> {
     clearInterval(this.watch);
     this.machine.memory.setHeader(HEADER_STOPPING, 1);
-    const children = [this.control, ...this.switching];
-    await Promise.all(children.map((child) => child.stop(STOP_GRACE_MS)));
+    for (const fd of this.machine.eventFileDescriptors) signalEvent(fd);
+    await Promise.all([
+      this.control.stop(STOP_GRACE_MS, 'SIGTERM'),
+      ...this.switching.map((child) => child.stop(STOP_GRACE_MS, undefined)),
+    ]);
+    removeStateFile(stateFilePath(this.machine.socketPath));
   }
 
-  private switchingChild(processor: number): Child {
+  private specifySwitching(processor: number): ChildSpecification {
     const { machine } = this;
-    const inherited = new InheritanceList();
+    const { list, numbered } = inheritance(machine);
     const plan: SwitchingPlan = {
       role: 'switching',
       processor,
-      memoryFileDescriptor: inherited.add(machine.memoryFileDescriptor),
+      memoryFileDescriptor: numbered.memoryFileDescriptor,
       memorySize: machine.memory.layout.totalSize,
-      queues: machine.queues.map((queue) => ({
-        ...queue,
-        fileDescriptor: inherited.add(queue.fileDescriptor),
-      })),
-      eventFileDescriptors: machine.eventFileDescriptors.map((fd) => inherited.add(fd)),
+      queues: numbered.queues,
+      eventFileDescriptors: numbered.eventFileDescriptors,
       idle: machine.idle,
       cpu: machine.cpus[processor] ?? -1,
     };
-    for (const fd of machine.heldFileDescriptors) inherited.add(fd);
-    const name = `switching ${processor}`;
-    const entryPoint = SWITCHING_ENTRY_POINT;
-    return new Child(
-      { name, entryPoint, plan, fileDescriptors: inherited.list },
-      {
-        started: (pid) => this.setProcessorWord(processor, PROCESSOR_PID, pid),
-        died: (how, delayMs) => this.switchingDied(processor, how, delayMs),
-      },
-    );
+    return { entryPoint: SWITCHING_ENTRY_POINT, plan, fileDescriptors: list };
   }
 
-  private controlChild(): Child {
+  private specifyControl(): ChildSpecification {
     const { machine } = this;
+    const { configurationFile, socketPath, interfaceNames } = machine;
     const inherited = new InheritanceList();
     const plan: ControlPlan = {
       role: 'control',
       memoryFileDescriptor: inherited.add(machine.memoryFileDescriptor),
       memorySize: machine.memory.layout.totalSize,
       eventFileDescriptors: machine.eventFileDescriptors.map((fd) => inherited.add(fd)),
-      configurationFile: machine.configurationFile,
-      socketPath: machine.socketPath,
-      interfaceNames: machine.interfaceNames,
+      configurationFile,
+      socketPath,
+      interfaceNames,
     };
-    const entryPoint = CONTROL_ENTRY_POINT;
-    return new Child(
-      { name: 'control', entryPoint, plan, fileDescriptors: inherited.list },
-      {
-        started: (pid) => machine.memory.setHeader(HEADER_CONTROL_PID, pid),
-        died: (how, delayMs) => this.controlDied(how, delayMs),
-      },
-    );
+    return { entryPoint: CONTROL_ENTRY_POINT, plan, fileDescriptors: inherited.list };
+  }
+
+  private switchingStarted(processor: number, pid: number): void {
+    this.setProcessorWord(processor, PROCESSOR_PID, pid);
+    this.noteProcesses();
+  }
+
+  private controlStarted(pid: number): void {
+    this.machine.memory.setHeader(HEADER_CONTROL_PID, pid);
+    this.noteProcesses();
+  }
+
+  /** Leaves word for a supervisor that may have to take over. */
+  private noteProcesses(): void {
+    const { machine } = this;
+    const identity = (pid: number | undefined) => (pid === undefined ? undefined : identify(pid));
+    const supervisor = identify(process.pid);
+    if (supervisor === undefined) return;
+    writeStateFile(stateFilePath(machine.socketPath), {
+      layoutVersion: LAYOUT_VERSION,
+      supervisor,
+      switching: this.switching.map((child) => identity(child.pid)),
+      control: identity(this.control.pid),
+      memorySize: machine.memory.layout.totalSize,
+      ...inheritance(machine).numbered,
+      interfaceNames: machine.interfaceNames,
+      idle: machine.idle,
+      cpus: machine.cpus,
+    });
   }
 
   private switchingDied(processor: number, how: string, delayMs: number): void {
     const { memory } = this.machine;
+    this.markDead(processor);
+    Atomics.add(memory.words, memory.processorWord(processor, PROCESSOR_RESTARTS), 1);
+    this.log.error(`switching ${processor} died (${how}); ${startsAgain(delayMs)}`);
+  }
+
+  /** What it held in main memory no longer holds anybody up. */
+  private markDead(processor: number): void {
     this.setProcessorWord(processor, PROCESSOR_STATE, STATE_DEAD);
     this.setProcessorWord(processor, PROCESSOR_EPOCH, EPOCH_QUIESCENT);
     this.setProcessorWord(processor, PROCESSOR_SLEEPING, 0);
     this.setProcessorWord(processor, PROCESSOR_DIED_AT, monotonicMs());
-    Atomics.add(memory.words, memory.processorWord(processor, PROCESSOR_RESTARTS), 1);
-    this.log.error(`switching ${processor} died (${how}); ${startsAgain(delayMs)}`);
   }
 
   private controlDied(how: string, delayMs: number): void {
@@ -192,13 +243,6 @@ export class Supervisor {
       child.signal('SIGKILL');
     }
   }
-
-  /** Notes the CPUs that were asked for, for the status. */
-  noteCpus(): void {
-    for (const [processor, cpu] of this.machine.cpus.entries()) {
-      this.setProcessorWord(processor, PROCESSOR_CPU, cpu);
-    }
-  }
 }
 
 /** Descriptors that a child inherits, in order; each keeps one number however often it is added. */
@@ -211,6 +255,21 @@ class InheritanceList {
     if (known >= 0) return FIRST_INHERITED + known;
     return FIRST_INHERITED + this.list.push(fd) - 1;
   }
+}
+
+/** What every switching processor inherits, and the machine's descriptors as numbered there. */
+function inheritance(machine: Machine) {
+  const inherited = new InheritanceList();
+  const numbered = {
+    memoryFileDescriptor: inherited.add(machine.memoryFileDescriptor),
+    queues: machine.queues.map((queue) => ({
+      ...queue,
+      fileDescriptor: inherited.add(queue.fileDescriptor),
+    })),
+    eventFileDescriptors: machine.eventFileDescriptors.map((fd) => inherited.add(fd)),
+    heldFileDescriptors: machine.heldFileDescriptors.map((fd) => inherited.add(fd)),
+  };
+  return { list: inherited.list, numbered };
 }
 
 function startsAgain(delayMs: number): string {

@@ -21,8 +21,8 @@ import { type ProcessorQueue, SwitchingProcessor } from './processor.ts';
 
 /** Longest sleep: the heartbeat, expiry and announcements want a turn now and then. */
 const SLEEP_MS = 50;
-/** Longest sleep while packets wait for a neighbor. */
-const SLEEP_WHILE_WAITING_MS = 5;
+/** Longest sleep while frames wait for a neighbor or for room to be sent. */
+const SLEEP_WHILE_HOLDING_MS = 1;
 
 const plan = readPlan('switching');
 process.title = `weir: switching ${plan.processor}`;
@@ -78,7 +78,7 @@ function run(): void {
     const todo = idle.after(processor.turn(monotonicMs()));
     if (todo === IDLE_YIELD) yieldCpu();
     else if (todo === IDLE_SLEEP && processor.prepareToSleep()) {
-      sleeper.sleep(processor.waitingCount > 0 ? SLEEP_WHILE_WAITING_MS : SLEEP_MS);
+      sleeper.sleep(processor.heldCount() > 0 ? SLEEP_WHILE_HOLDING_MS : SLEEP_MS);
       drainEvent(myEvent);
       processor.woke();
       idle.woke();

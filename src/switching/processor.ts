@@ -223,9 +223,9 @@ export class SwitchingProcessor {
     this.configurationGeneration = 0;
   }
 
-  /** Packets that wait for a neighbor: while there are some, sleep must be short. */
-  get waitingCount(): number {
-    return this.waiting.size;
+  /** Frames that wait for a neighbor or for room to be sent: while there are some, sleep is short. */
+  heldCount(): number {
+    return (this.waiting.size + this.transmitter.unsentCount()) | 0;
   }
 
   /** Shows that it will not touch main memory any more. */

@@ -41,7 +41,8 @@ export class Transmitter {
   private readonly lanesIn: SpscRing[];
   /** Per processor: frames handed over since the last flush. */
   private readonly handedOver: Int32Array;
-  private isDirty = 0;
+  /** Frames that own queues were offered and have not taken, at the last flush. */
+  private unsent = 0;
   /** Frames taken from a lane that the ring has not accepted yet: from `pendingNext` on. */
   private readonly pendingOffsets = new Int32Array(PENDING_MAX);
   private readonly pendingMessages = new Int32Array(PENDING_MAX);
@@ -90,7 +91,6 @@ export class Transmitter {
         queue.reclaim();
         if (queue.transmit(offset, length) === 0) return reasons.TRANSMIT_FULL;
       }
-      this.isDirty = 1;
       this.counters.transmitted(egress, length);
       return reasons.CONTINUE;
     }
@@ -151,7 +151,6 @@ export class Transmitter {
         this.pool.give(offset);
       } else {
         if (queue.transmit(offset, length) === 0) return sent;
-        this.isDirty = 1;
         this.counters.transmitted(egress, length);
       }
       this.pendingNext = (this.pendingNext + 1) | 0;
@@ -162,12 +161,13 @@ export class Transmitter {
     return sent;
   }
 
-  /** Publishes everything that was sent since the last call; once per turn. @hot */
+  /** Publishes everything that was sent, and offers again what was not taken; once per turn. @hot */
   flush(): void {
-    if (this.isDirty !== 0) {
-      this.isDirty = 0;
-      for (let i = 0; i < this.queues.length; i++) this.queues[i].queue.flush();
+    let unsent = 0;
+    for (let i = 0; i < this.queues.length; i++) {
+      unsent = (unsent + this.queues[i].queue.flush()) | 0;
     }
+    this.unsent = unsent;
     for (let other = 0; other < this.lanesOut.length; other++) {
       const count = this.handedOver[other];
       if (count === 0) continue;
@@ -179,9 +179,13 @@ export class Transmitter {
     }
   }
 
+  /** Frames that wait in own queues or before them: sleep must be short. @hot */
+  unsentCount(): number {
+    return (this.unsent + this.pendingCount - this.pendingNext) | 0;
+  }
+
   /** Whether another processor has handed something over: asked before going to sleep. @hot */
   hasHandedOver(): boolean {
-    if (this.pendingCount > 0) return true;
     for (let from = 0; from < this.lanesIn.length; from++) {
       if (from !== this.processor && this.lanesIn[from].available() > 0) return true;
     }

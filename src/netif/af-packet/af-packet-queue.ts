@@ -265,12 +265,13 @@ export class AfPacketQueue implements InterfaceQueue {
    * Sends what was offered. What the device had no room for, or could not be sent because the link
    * is down, stays in the ring, in order, and goes with the next flush. @hot
    */
-  flush(): void {
-    if (this.unsent === 0) return;
+  flush(): number {
+    if (this.unsent === 0) return 0;
     if (kickTransmit(this.fileDescriptor) === -1) this.noteSendError();
     const last = ((this.offered - 1) & this.transmitMask) | 0;
     const slot = (this.transmitStart + Math.imul(last, this.transmitSlotSize)) | 0;
     this.unsent = this.words[(slot + SLOT_STATUS) >> 2] & STATUS_SEND_REQUEST;
+    return this.unsent;
   }
 
   /** The kernel's reason is read at once; a full queue is no error. */

@@ -105,10 +105,12 @@ export class AfXdpQueue implements InterfaceQueue {
    * See InterfaceQueue. What the kernel did not take last time (busy, link down, no buffers) stays in
    * the ring, and the next flush tells it again: so it is called every turn. @hot
    */
-  flush(): void {
+  flush(): number {
     this.toSend.publish();
-    if (this.toSend.waiting() === 0) return;
+    if (this.toSend.waitingAtLastLook() === 0) return 0;
+    if (this.toSend.waiting() === 0) return 0;
     if (this.toSend.needsWakeup() !== 0) kickTransmit(this.fileDescriptor);
+    return this.toSend.waiting();
   }
 
   /** See InterfaceQueue. @hot */

@@ -76,6 +76,11 @@ export class ProducerRing {
     this.published = this.producer;
   }
 
+  /** As `waiting`, by what was last seen of the kernel's progress: 0 is certain. @hot */
+  waitingAtLastLook(): number {
+    return (this.published - this.consumer) | 0;
+  }
+
   /** Entries that are published and not yet taken by the kernel. @hot */
   waiting(): number {
     this.consumer = Atomics.load(this.words, this.consumerWord);

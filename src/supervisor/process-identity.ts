@@ -1,0 +1,37 @@
+// Which process a pid meant when it was noted: a pid alone may belong to another by now, with the time
+// of its start it cannot.
+
+import { readFileSync } from 'node:fs';
+
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Clock ticks after boot, as in /proc/PID/stat. */
+  readonly startTime: string;
+}
+
+// Fields of /proc/PID/stat behind the command's closing bracket (proc(5)).
+const STATE_FIELD = 0;
+const START_TIME_FIELD = 19;
+
+function statFields(pid: number): string[] | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return undefined;
+  }
+}
+
+/** The identity of a process that runs now, or undefined. A zombie does not run. */
+export function identify(pid: number): ProcessIdentity | undefined {
+  const fields = statFields(pid);
+  if (fields === undefined || fields[STATE_FIELD] === 'Z' || fields[STATE_FIELD] === 'X') {
+    return undefined;
+  }
+  return { pid, startTime: fields[START_TIME_FIELD] };
+}
+
+/** Whether that very process still runs. */
+export function isSameProcess(identity: ProcessIdentity): boolean {
+  return identify(identity.pid)?.startTime === identity.startTime;
+}

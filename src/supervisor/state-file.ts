@@ -1,0 +1,57 @@
+// What a supervisor leaves beside the control socket for the one that comes after it, if it is killed:
+// which processes it had started, and under which numbers these hold the descriptors of main memory, the
+// sockets and the rest. Written anew at each start of a process; removed at the end of weir.
+//
+// A new `weir run` finds there whether a supervisor runs (then it refuses), or only its processes (then
+// it takes the descriptors from a switching processor, adopts the processes, and nobody's traffic
+// notices). Invariant: identities, not pids alone, so that a file from before a reboot means nothing.
+
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { QueuePlan } from '../base/process-plan.ts';
+import { LAYOUT_VERSION } from '../memory/layout.ts';
+import { isSameProcess, type ProcessIdentity } from './process-identity.ts';
+
+/** Everything of a machine but its memory; descriptors are numbered as in a switching processor. */
+export interface MachineState {
+  readonly layoutVersion: number;
+  readonly supervisor: ProcessIdentity;
+  readonly switching: readonly (ProcessIdentity | undefined)[];
+  readonly control: ProcessIdentity | undefined;
+  readonly memorySize: number;
+  readonly memoryFileDescriptor: number;
+  readonly queues: readonly QueuePlan[];
+  readonly eventFileDescriptors: readonly number[];
+  readonly heldFileDescriptors: readonly number[];
+  readonly interfaceNames: readonly string[];
+  readonly idle: 'busy' | 'adaptive';
+  readonly cpus: readonly number[];
+}
+
+/** Where the state of the weir with this control socket is kept. */
+export function stateFilePath(socketPath: string): string {
+  return `${socketPath}.state`;
+}
+
+export function writeStateFile(path: string, state: MachineState): void {
+  writeFileSync(`${path}.new`, JSON.stringify(state), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
+
+export function removeStateFile(path: string): void {
+  rmSync(path, { force: true });
+}
+
+/** What the last supervisor left, or undefined when there is nothing to be made of it. */
+export function readStateFile(path: string): MachineState | undefined {
+  try {
+    const state = JSON.parse(readFileSync(path, 'utf8')) as MachineState;
+    return state.layoutVersion === LAYOUT_VERSION ? state : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A switching processor of that state which still runs. */
+export function liveSwitching(state: MachineState): ProcessIdentity | undefined {
+  return state.switching.find((one) => one != null && isSameProcess(one)) ?? undefined;
+}
