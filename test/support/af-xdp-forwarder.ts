@@ -7,6 +7,7 @@ import { FramePool, OWNER_FREE, OWNER_INTERFACE } from '../../src/memory/frame-p
 import { attachMainMemory } from '../../src/memory/region.ts';
 import { AfXdpQueue } from '../../src/netif/af-xdp/af-xdp-queue.ts';
 import { attachMemoryFile } from '../../src/sys/main-memory.ts';
+import { readXdpStatistics } from '../../src/sys/xdp-socket.ts';
 
 const [size, ring] = argv.slice(2).map(Number);
 const ringSizes = { fill: ring, completion: ring, receive: ring, transmit: ring };
@@ -82,7 +83,8 @@ function loop(): void {
   const confirmed = pool.confirmSuspects(marks);
   const inRings = marks.reduce((sum, m) => sum + m.inRings.reduce((a, b) => a + b, 0), 0);
   const { misplaced, freeCount } = pool;
-  report({ forwarded, confirmed, misplaced, freeCount, inRings, owners: countOwners() });
+  const kernel = queues.map(({ fileDescriptor }) => readXdpStatistics(fileDescriptor));
+  report({ forwarded, confirmed, misplaced, freeCount, inRings, owners: countOwners(), kernel });
   exit(0);
 }
 loop();

@@ -1,6 +1,6 @@
 // The smallest supervisor for the scenario of AF_XDP: makes main memory, opens two interfaces, and
 // starts, kills and stops the forwarder (af-xdp-forwarder.ts) as it is told by lines on its standard
-// input: `start`, `kill`, `stop`, `close`. It prints what it opened, what the forwarder prints, and
+// input: `start`, `kill`, `stop`, `close`, `watch` (report links that go), `reopen`. It prints what it opened, what the forwarder prints, and
 // one line per command when it is done.
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -12,6 +12,7 @@ import { computeLayout } from '../../src/memory/layout.ts';
 import { formatMainMemory } from '../../src/memory/region.ts';
 import { type AfXdpMode, AfXdpOpener } from '../../src/netif/af-xdp/open.ts';
 import { attachMemoryFile, createMemoryFile } from '../../src/sys/main-memory.ts';
+import { watchLinks } from '../../src/sys/netlink.ts';
 
 const RING = 256;
 const [modes, ...names] = argv.slice(2);
@@ -41,7 +42,7 @@ function openAll() {
   }
 }
 
-const interfaces = openAll();
+let interfaces = openAll();
 report({
   opened: interfaces.map(({ name, mode, refused, sockets }) => ({
     name,
@@ -50,7 +51,7 @@ report({
     queues: sockets.length,
   })),
 });
-const fds = interfaces.map(({ sockets }) => sockets[0].fileDescriptor);
+let fds = interfaces.map(({ sockets }) => sockets[0].fileDescriptor);
 let forwarder: ChildProcess | undefined;
 
 function start(): void {
@@ -69,7 +70,18 @@ createInterface({ input: stdin })
     if (line === 'start') start();
     else if (line === 'kill') end('SIGKILL');
     else if (line === 'stop') end('SIGTERM');
-    else if (line === 'close') {
+    else if (line === 'watch') {
+      const lost = () => report({ lost: true });
+      watchLinks(({ name, gone }) => gone && report({ gone: name }), lost);
+      report({ watching: true });
+    } else if (line === 'reopen') {
+      // Only the first: the second goes on with the socket that it has.
+      interfaces[0].close();
+      const ringsAsBefore = { ringSizes, modes: modes.split(',') as AfXdpMode[] };
+      interfaces = [opener.open({ name: names[0], ...ringsAsBefore }), interfaces[1]];
+      fds = interfaces.map(({ sockets }) => sockets[0].fileDescriptor);
+      report({ reopened: names[0] });
+    } else if (line === 'close') {
       for (const opened of interfaces) opened.close();
       report({ closed: interfaces.length });
     }
