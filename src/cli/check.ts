@@ -1,0 +1,40 @@
+// `weir check`: every fault of a configuration file at once, before anything is started or changed.
+
+import { availableParallelism } from 'node:os';
+import { faultsToJson, formatFaults } from '../control/config/format-faults.ts';
+import { type ParseResult, parseConfiguration } from '../control/config/parse.ts';
+import { readConfigurationFile } from '../control/reload.ts';
+
+const EXIT_FAULTS = 2;
+
+/** Parses a file and shows faults and warnings on standard error. */
+export function parseAndShow(path: string): ParseResult & { readonly text: string } {
+  const text = readConfigurationFile(path);
+  const result = parseConfiguration(text, path, availableParallelism());
+  process.stderr.write(formatFaults(result.faults, text));
+  process.stderr.write(formatFaults(result.warnings, text, 'warning'));
+  return { ...result, text };
+}
+
+/** @returns the exit code: 0 when the file can be used */
+export function check(path: string, asJson: boolean): number {
+  if (asJson) {
+    const text = readConfigurationFile(path);
+    const { faults, warnings } = parseConfiguration(text, path, availableParallelism());
+    process.stdout.write(`${faultsToJson(faults, warnings)}\n`);
+    return faults.length === 0 ? 0 : EXIT_FAULTS;
+  }
+  const { configuration, faults, warnings } = parseAndShow(path);
+  if (configuration === undefined) {
+    const count = faults.length === 1 ? 'one fault' : `${faults.length} faults`;
+    process.stderr.write(`${path}: ${count}; nothing was changed\n`);
+    return EXIT_FAULTS;
+  }
+  const { interfaces, services } = configuration;
+  const backends = services.reduce((sum, service) => sum + service.backends.length, 0);
+  process.stdout.write(
+    `${path}: good: ${interfaces.length} interfaces, ${services.length} services, ` +
+      `${backends} backends${warnings.length > 0 ? `, ${warnings.length} warnings` : ''}\n`,
+  );
+  return 0;
+}

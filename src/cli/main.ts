@@ -1,0 +1,97 @@
+// The `weir` command: one subcommand per file. Exit codes: 0 done; 1 it did not work (the message says
+// what and what to do); 2 the command line or the configuration is wrong.
+
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { WeirError } from '../base/errors.ts';
+import { DEFAULT_SOCKET_PATH } from '../control/admin-client.ts';
+
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 2;
+
+interface FileOptions {
+  readonly config: string;
+  readonly socket: string;
+  readonly json?: boolean;
+}
+
+function version(): string {
+  const file = new URL('../../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+const SOCKET_OPTION = ['--socket <path>', 'control socket', DEFAULT_SOCKET_PATH] as const;
+
+function program(): Command {
+  const weir = new Command('weir')
+    .description('A layer-4 switch and server load balancer.')
+    .version(version())
+    .showHelpAfterError('(weir --help shows what there is)')
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
+
+  weir
+    .command('run')
+    .description('start switching with a configuration, in the foreground')
+    .requiredOption('--config <file>', 'configuration file (YAML)')
+    .option(...SOCKET_OPTION)
+    .addHelpText(
+      'after',
+      '\nEnds on SIGTERM or Ctrl-C. SIGHUP, like `weir reload`, reads the configuration again.\n' +
+        'If a supervisor was killed, `weir run` takes over what still switches without a pause.',
+    )
+    .action(async (options: FileOptions) => {
+      const { run } = await import('./run.ts');
+      process.exitCode = await run(options.config, options.socket);
+    });
+
+  weir
+    .command('check')
+    .description('check a configuration file and show every fault in it')
+    .requiredOption('--config <file>', 'configuration file (YAML)')
+    .option('--json', 'faults and warnings as JSON')
+    .action(async (options: FileOptions) => {
+      const { check } = await import('./check.ts');
+      process.exitCode = check(options.config, options.json === true);
+    });
+
+  weir
+    .command('status')
+    .description('show processors, interfaces, services, backends and why packets ended')
+    .option('--json', 'everything, as JSON')
+    .option(...SOCKET_OPTION)
+    .action(async (options: FileOptions) => {
+      const { status } = await import('./status.ts');
+      process.exitCode = await status(options.socket, options.json === true);
+    });
+
+  weir
+    .command('reload')
+    .description('read the configuration file again; faults change nothing')
+    .option('--json', 'the result as JSON')
+    .option(...SOCKET_OPTION)
+    .action(async (options: FileOptions) => {
+      const { reload } = await import('./reload.ts');
+      process.exitCode = await reload(options.socket, options.json === true);
+    });
+
+  weir
+    .command('demo')
+    .description('build a network on this machine and show weir at work in it')
+    .option('--duration <seconds>', 'how long it runs', '20')
+    .option('--json <file>', 'write the summary to a file, as JSON')
+    .option('--keep', 'leave network and switch running at the end')
+    .action(async (options: { duration: string; json?: string; keep?: boolean }) => {
+      const { demo } = await import('./demo.ts');
+      process.exitCode = await demo(options);
+    });
+  return weir;
+}
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  if (!(error instanceof WeirError)) throw error;
+  process.stderr.write(`weir: ${error.message}\n`);
+  const isUsage = error.code === 'ERR_CONFIG_INVALID' || error.code === 'ERR_CONFIG_UNREADABLE';
+  process.exitCode = isUsage ? EXIT_USAGE : EXIT_FAILURE;
+}

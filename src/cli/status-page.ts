@@ -1,0 +1,237 @@
+// The page of `weir status`: from a Status to text. Pure. What is not as it should be (a processor that
+// does not run, a link that is down, a neighbor that does not answer, packets unaccounted for) stands
+// out in red; what is merely worth a look, in yellow.
+
+import type {
+  ConnectionsStatus,
+  InterfaceStatus,
+  ServiceStatus,
+  Status,
+  SwitchingStatus,
+} from '../control/status-shape.ts';
+import {
+  bar,
+  bytes,
+  type Column,
+  count,
+  duration,
+  type Paint,
+  percent,
+  printable,
+  table,
+} from './status-terminal.ts';
+
+const SHARE_WIDTH = 20;
+
+/** The whole page, ended by a newline. */
+export function renderStatus(status: Status, colors: Paint): string {
+  const parts = [
+    head(status, colors),
+    processes(status, colors),
+    interfaces(status.interfaces, colors),
+    ...status.services.map((service) => serviceLines(service, colors)),
+    connections(status.connections, colors),
+    packets(status, colors),
+    neighbors(status, colors),
+  ];
+  return `${parts.map((lines) => lines.join('\n')).join('\n\n')}\n`;
+}
+
+function right(title: string): Column {
+  return { title, align: 'right' };
+}
+
+function left(title: string): Column {
+  return { title };
+}
+
+function head(status: Status, colors: Paint): string[] {
+  const { configuration, state } = status;
+  const shown = state === 'ready' ? colors.green('● ready') : colors.yellow('○ starting');
+  const up = colors.dim(`up ${duration(status.uptimeSeconds * 1000)}`);
+  const refused = configuration.reloadsRefused;
+  const lines = [`${colors.bold(`weir ${status.version}`)}  ${shown}  ${up}`];
+  const since = configuration.appliedAt === null ? 'not yet in force' : configuration.appliedAt;
+  const line = `configuration ${configuration.generation} (${since})`;
+  lines.push(`${line}  ${colors.dim(printable(configuration.file))}`);
+  if (refused > 0) lines.push(colors.yellow(`${count(refused)} reloads were refused`));
+  return lines;
+}
+
+const PROCESSOR_COLUMNS = [
+  left('PROCESS'),
+  right('PID'),
+  left('STATE'),
+  right('CPU'),
+  right('RESTARTS'),
+  right('SINCE'),
+  right('RECEIVED'),
+  right('FORWARDED'),
+  right('DROPPED'),
+  right('CONSUMED'),
+  right('PUNTED'),
+  right('WAITING'),
+];
+
+function processes(status: Status, colors: Paint): string[] {
+  const { supervisor, control, switching } = status.processes;
+  const nothing = Array<string>(PROCESSOR_COLUMNS.length - 5).fill('');
+  const rows = [
+    [
+      'supervisor',
+      String(supervisor.pid),
+      supervisor.alive ? colors.green('running') : colors.red('dead'),
+      '',
+      '',
+      ...nothing,
+    ],
+    [
+      'control',
+      String(control.pid),
+      colors.green('running'),
+      '',
+      restarts(control.restarts, colors),
+      ...nothing,
+    ],
+    ...switching.map((each) => switchingRow(each, colors)),
+  ];
+  const lines = table(PROCESSOR_COLUMNS, rows, colors);
+  for (const { processor, balance } of switching) {
+    // A packet under way is received and not yet counted; more than a burst or two never are.
+    if (Math.abs(balance) <= 128) continue;
+    lines.push(
+      colors.yellow(`  switching ${processor}: ${count(balance)} packets unaccounted for`),
+    );
+  }
+  return lines;
+}
+
+function restarts(number: number, colors: Paint): string {
+  return number === 0 ? '0' : colors.yellow(count(number));
+}
+
+function switchingRow(each: SwitchingStatus, colors: Paint): string[] {
+  let state = each.state === 'running' ? colors.green('running') : colors.red(each.state);
+  if (each.state === 'running' && each.sleeping) state = colors.green('sleeping');
+  return [
+    `switching ${each.processor}`,
+    String(each.pid),
+    state,
+    each.cpu === null ? '–' : String(each.cpu),
+    restarts(each.restarts, colors),
+    each.runningSinceMs === null ? '–' : duration(each.runningSinceMs),
+    count(each.received),
+    count(each.forwarded),
+    count(each.dropped),
+    count(each.consumed),
+    count(each.punted),
+    count(each.waiting),
+  ];
+}
+
+function interfaces(list: readonly InterfaceStatus[], colors: Paint): string[] {
+  const columns = [
+    left('INTERFACE'),
+    left('LINK'),
+    left('KIND'),
+    left('MODE'),
+    left('MAC ADDRESS'),
+    right('MTU'),
+    left('POLLED BY'),
+    right('RECEIVED'),
+    right(''),
+    right('SENT'),
+    right(''),
+  ];
+  const rows = list.map((each) => [
+    printable(each.name),
+    each.up ? colors.green('up') : colors.red('down'),
+    each.kind,
+    each.mode,
+    each.mac,
+    String(each.mtu),
+    each.queues.map(({ processor }) => processor).join(' '),
+    count(each.receivedPackets),
+    bytes(each.receivedBytes),
+    count(each.sentPackets),
+    bytes(each.sentBytes),
+  ]);
+  return table(columns, rows, colors);
+}
+
+function serviceLines(service: ServiceStatus, colors: Paint): string[] {
+  const { name, protocol, address, port, scheduler, forwarding } = service;
+  const about = colors.dim(`${scheduler}, ${forwarding}`);
+  const carried = `${count(service.connectionsActive)} of ${count(service.connectionsTotal)}`;
+  const title = `${colors.bold(name)}  ${protocol} ${address}:${port}  ${about}`;
+  const columns = [
+    left('BACKEND'),
+    left('ADDRESS'),
+    right('WEIGHT'),
+    right('ACTIVE'),
+    right('CONNECTIONS'),
+    right('SHARE'),
+    left(''),
+    right('TO IT'),
+    right(''),
+    right('FROM IT'),
+    right(''),
+  ];
+  const rows = service.backends.map((backend) => [
+    backend.name,
+    `${backend.address}:${backend.port}`,
+    backend.weight === 0 ? colors.yellow('0') : count(backend.weight),
+    count(backend.connectionsActive),
+    count(backend.connectionsTotal),
+    percent(backend.share),
+    bar(backend.share, SHARE_WIDTH, colors),
+    count(backend.packetsIn),
+    bytes(backend.bytesIn),
+    count(backend.packetsOut),
+    bytes(backend.bytesOut),
+  ]);
+  return [`${title}  ${carried} connections open`, ...table(columns, rows, colors)];
+}
+
+function connections(status: ConnectionsStatus, colors: Paint): string[] {
+  const part = status.taken / status.capacity;
+  const used = percent(part);
+  return [
+    `${colors.bold('connections')}  ${count(status.live)} open, ` +
+      `${count(status.halfOpen)} of them half open; ` +
+      `${count(status.taken)} of ${count(status.capacity)} records taken ` +
+      `(${part > 0.9 ? colors.red(used) : used})`,
+    colors.dim(
+      `  since the start: ${count(status.inserted)} begun, ` +
+        `${count(status.expired)} expired, ${count(status.evicted)} evicted`,
+    ),
+  ];
+}
+
+function packets(status: Status, colors: Paint): string[] {
+  const { received, reasons } = status.totals;
+  const title = `${colors.bold('packets')}  ${count(received)} received`;
+  const rows = Object.entries(reasons)
+    .sort(([, a], [, b]) => b.count - a.count)
+    .map(([name, { count: number, verdict, meaning }]) => [
+      name,
+      verdict === 'dropped' ? colors.yellow(verdict) : verdict,
+      count(number),
+      percent(received === 0 ? 0 : number / received),
+      colors.dim(meaning),
+    ]);
+  if (rows.length === 0) return [title];
+  const columns = [left('REASON'), left('VERDICT'), right('PACKETS'), right('PART'), left('')];
+  return [title, ...table(columns, rows, colors)];
+}
+
+function neighbors(status: Status, colors: Paint): string[] {
+  const columns = [left('NEIGHBOR'), left('INTERFACE'), left('MAC ADDRESS'), left('STATE')];
+  const rows = status.neighbors.map((each) => [
+    each.address,
+    printable(each.interface),
+    each.mac ?? '–',
+    each.state === 'failed' ? colors.red(each.state) : each.state,
+  ]);
+  return rows.length === 0 ? [colors.dim('no neighbors yet')] : table(columns, rows, colors);
+}
