@@ -26,8 +26,8 @@ import { handOverLane, returnLane, SpscRing } from './spsc-ring.ts';
 
 export const OWNER_FREE = 0;
 export const OWNER_INTERFACE = 0x10000;
-export const OWNER_HANDED = 0x20000;
-export const OWNER_RETURNED = 0x30000;
+const OWNER_HANDED = 0x20000;
+const OWNER_RETURNED = 0x30000;
 export const OWNER_PROCESSOR = 0x40000;
 const OWNER_KIND = ~0xffff;
 const OWNER_KIND_AND_TO = OWNER_KIND | 63;

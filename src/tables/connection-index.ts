@@ -46,7 +46,7 @@ const SLOT_MASK = SLOTS - 1;
 const NEARLY_FULL = 13;
 
 /** Hash of a key; its low bits choose the first bucket, its highest are the tag. @hot */
-export function keyHash(source: number, destination: number, ports: number, proto: number): number {
+function keyHash(source: number, destination: number, ports: number, proto: number): number {
   let h = Math.imul(source ^ (proto << 24), 0x9e3779b1);
   h = Math.imul(h ^ (h >>> 15) ^ ports, 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13) ^ destination, 0xc2b2ae35);

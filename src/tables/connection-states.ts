@@ -54,13 +54,13 @@ export const TIMEOUT_LAST_ACK = STATE_LAST_ACK;
 export const TIMEOUT_UDP = STATE_UDP;
 
 // Marks of one direction; the first four stand where TCP has them (RFC 9293 §3.1).
-export const SEEN_FIN = 0x01;
+const SEEN_FIN = 0x01;
 export const SEEN_SYN = 0x02;
-export const SEEN_RST = 0x04;
+const SEEN_RST = 0x04;
 /** A segment with ACK and without SYN. */
 export const SEEN_ACK = 0x10;
 /** A segment without FIN after one with it. */
-export const SEEN_AFTER_FIN = 0x100;
+const SEEN_AFTER_FIN = 0x100;
 
 const FIN = 0x01;
 const SYN = 0x02;

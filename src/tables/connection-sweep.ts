@@ -28,7 +28,7 @@ import { STATE_ESTABLISHED, STATE_UDP } from './connection-states.ts';
 import type { ConnectionTable } from './connection-table.ts';
 
 /** Milliseconds in which the hand comes round. */
-export const SWEEP_ROUND_MS = 4000;
+const SWEEP_ROUND_MS = 4000;
 /** Under pressure each round cuts the timeouts of what is not established by another 2^3. */
 const PRESSURE_SHIFT = 3;
 const PRESSURE_LEVEL_MAX = 10;
@@ -173,13 +173,13 @@ export class ConnectionSweep {
     }
     if (!epoch.hasPassed(life >>> record.LIFE_EPOCH_SHIFT)) return;
     if (state === record.LIFE_LIMBO) {
-      this.table.free(number);
+      this.table.release(number);
       return;
     }
     if (state === record.LIFE_SUSPECT) {
       const seen = Atomics.compareExchange(this.words, line, life, record.LIFE_FREE);
       if (seen !== life) return;
-      this.table.free(number);
+      this.table.release(number);
     } else {
       this.table.bury(number);
     }

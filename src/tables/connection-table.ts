@@ -6,7 +6,7 @@
 //
 // Inserting: reserve, fill, publish (or abandon), all within one turn. A processor killed on the way
 // leaves a reserved record, which the sweep finds by its epoch. Which records are taken says a
-// bitmap (1 = taken): a bit is set by compare-and-swap, and cleared by the sweep alone.
+// bitmap: connection-free-records.ts.
 //
 // Invariants: of two live records never do two entries bear the same key; a record found by lookup
 // stays what it is until the finder's turn ends; every live record has the slots of all its
@@ -29,6 +29,7 @@ import {
   backendCountersBase,
 } from './connection-backends.ts';
 import { ConnectionEpoch } from './connection-epoch.ts';
+import { FreeRecords } from './connection-free-records.ts';
 import { CONFLICT_UNDECIDED, ConnectionIndex, NOT_FOUND } from './connection-index.ts';
 import * as record from './connection-record.ts';
 import {
@@ -54,8 +55,6 @@ export const TUPLE_IN_USE = -3;
 /** Both buckets of a key are full. */
 export const INDEX_FULL = -4;
 
-/** Words of the bitmap that one reservation looks at, at most. */
-const RESERVE_WORDS = 256;
 const PROTOCOL_TCP = 6;
 const { LINE_SHIFT, RECORD_SHIFT } = record;
 
@@ -65,14 +64,9 @@ export class ConnectionTable {
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;
   private readonly lines: number;
-  private readonly bitmap: number;
-  private readonly bitmapWords: number;
-  /** Bits of the last word that stand for no record. */
-  private readonly lastWordUnused: number;
+  private readonly free: FreeRecords;
   private readonly counters: number;
   private readonly backends: number;
-  /** Word of the bitmap where the next reservation begins to look. */
-  private cursor: number;
 
   constructor(memory: MainMemory, processor: number) {
     const { layout } = memory;
@@ -81,12 +75,9 @@ export class ConnectionTable {
     this.words = memory.words;
     this.doubles = memory.doubles;
     this.lines = layout.connectionRecords >> 2;
-    this.bitmap = layout.connectionBitmap >> 2;
-    this.bitmapWords = Math.ceil(layout.connections / 32);
-    this.lastWordUnused = layout.connections % 32 === 0 ? 0 : -1 << (layout.connections % 32);
+    this.free = new FreeRecords(memory, processor);
     this.counters = countersBase(memory, processor);
     this.backends = backendCountersBase(memory, processor);
-    this.cursor = Math.floor((processor * this.bitmapWords) / layout.processors);
   }
 
   /** Once per turn, before anything else: entries found in earlier turns are void. @hot */
@@ -167,26 +158,9 @@ export class ConnectionTable {
 
   /** A record to fill and publish within this turn, or NOT_FOUND when the table is full. @hot */
   reserve(): number {
-    for (let tried = 0; tried < RESERVE_WORDS; tried++) {
-      const taken = this.reserveIn(this.cursor);
-      if (taken !== NOT_FOUND) return taken;
-      this.cursor = this.cursor + 1 === this.bitmapWords ? 0 : (this.cursor + 1) | 0;
-    }
-    return NOT_FOUND;
-  }
-
-  /** @hot */
-  private reserveIn(wordNumber: number): number {
-    const unused = wordNumber === this.bitmapWords - 1 ? this.lastWordUnused : 0;
     for (;;) {
-      const word = this.words[this.bitmap + wordNumber];
-      const free = ~(word | unused);
-      if (free === 0) return NOT_FOUND;
-      const bit = free & -free;
-      const seen = Atomics.compareExchange(this.words, this.bitmap + wordNumber, word, word | bit);
-      if (seen !== word) continue;
-      const number = (wordNumber << 5) + 31 - Math.clz32(bit);
-      if (this.claim(number) === 1) return number;
+      const number = this.free.take();
+      if (number === NOT_FOUND || this.claim(number) === 1) return number;
     }
   }
 
@@ -350,9 +324,9 @@ export class ConnectionTable {
   }
 
   /** The end of limbo: the record can be reserved again. The sweep of its share only. @hot */
-  free(number: number): void {
+  release(number: number): void {
     Atomics.store(this.words, this.lines + (number << RECORD_SHIFT), record.LIFE_FREE);
-    Atomics.and(this.words, this.bitmap + (number >>> 5), ~(1 << (number & 31)));
+    this.free.give(number);
     this.doubles[this.counters + COUNTER_CONNECTIONS_TAKEN] -= 1;
   }
 

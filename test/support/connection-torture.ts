@@ -39,7 +39,7 @@ export interface TortureResult {
   readonly faults: readonly string[];
 }
 
-export const TORTURE_KEYS = 6;
+const TORTURE_KEYS = 6;
 const BACKEND = 1;
 
 function torture(input: TortureInput): TortureResult {
