@@ -199,21 +199,6 @@ function installedMatchesLockFile() {
   }
 }
 
-/**
- * Whether all that `npm ci` finds fault with is that the lock file does not list optional packages
- * for other platforms. A lock file is like that when it was made where those could not be looked up;
- * what is needed here it pins all the same.
- */
-function lacksOnlyOptionalPackages(message) {
-  const faults = message.match(/(Missing|Invalid): .*/g) ?? [];
-  const packages = JSON.parse(readFileSync(join(TOP, 'package-lock.json'), 'utf8')).packages;
-  const optional = new Set(
-    Object.values(packages).flatMap((entry) => Object.keys(entry.optionalDependencies ?? {})),
-  );
-  const isHarmless = (fault) => optional.has(/^Missing: (.+)@\S* from lock file/.exec(fault)?.[1]);
-  return message.includes('EUSAGE') && faults.length > 0 && faults.every(isHarmless);
-}
-
 function runNpm(...args) {
   runQuietly(
     'npm',
@@ -231,14 +216,7 @@ function installNpmPackages() {
   // Somebody's own `npm ci` is as good as ours.
   if (stamp !== '' || !installedMatchesLockFile()) {
     outcome = 'installed';
-    try {
-      runNpm('ci');
-    } catch (error) {
-      if (!lacksOnlyOptionalPackages(error.output ?? '')) throw error;
-      // This too takes the versions and checksums of the lock file, and does not write it.
-      runNpm('install', '--no-save');
-      outcome = 'installed by npm install: the lock file lacks packages of other platforms';
-    }
+    runNpm('ci');
   }
   writeFileSync(INSTALL_STAMP, wanted);
   return outcome;
