@@ -1,0 +1,211 @@
+// `weir demo`: builds a network on this machine, puts weir between a client and three web servers, kills
+// two of its processes under load, and shows that nobody noticed. Needs root, or else makes a user
+// namespace to be root in. However it ends it takes away what it has made (lab/clean-up.ts).
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { WeirError } from '../base/errors.ts';
+import type { Status } from '../control/status-shape.ts';
+import { clearLeftovers } from '../lab/clean-up.ts';
+import { privileges } from '../lab/privileges.ts';
+import { enterUserNamespace, isInsideOurs } from '../lab/user-namespace.ts';
+import {
+  busiest,
+  type KillContext,
+  type KillEvent,
+  killControl,
+  killSwitching,
+} from './demo-kills.ts';
+import { buildLab, type DemoLab, DemoLoad } from './demo-lab.ts';
+import { Screen } from './demo-screen.ts';
+import { renderSummary, summarize } from './demo-summary.ts';
+import { type DemoSample, eventText, renderLine, renderView } from './demo-view.ts';
+import { fetchStatus } from './status.ts';
+import { paint, showsColors } from './status-terminal.ts';
+
+export interface DemoOptions {
+  /** Seconds, as given on the command line. */
+  readonly duration: string;
+  /** File for the summary as JSON. */
+  readonly json?: string;
+  readonly keep?: boolean;
+}
+
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 2;
+const EXIT_INTERRUPTED = 130;
+const SHORTEST_SECONDS = 3;
+const LONGEST_SECONDS = 86_400;
+/** Parts of the duration after which the processes are killed. */
+const KILL_SWITCHING_AT = 0.4;
+const KILL_CONTROL_AT = 0.7;
+const REDRAW_MS = 500;
+const LINE_MS = 1000;
+const TICK_MS = 50;
+
+const colors = paint(showsColors(process.stdout));
+
+/** @returns the exit code: 0 when every request was answered */
+export async function demo(options: DemoOptions): Promise<number> {
+  const seconds = Number(options.duration);
+  if (!(seconds >= SHORTEST_SECONDS && seconds <= LONGEST_SECONDS)) {
+    const range = `${SHORTEST_SECONDS} to ${LONGEST_SECONDS}`;
+    process.stderr.write(`weir: --duration is a number of seconds from ${range}\n`);
+    return EXIT_USAGE;
+  }
+  const problem = (await enterUserNamespace()) ?? privileges().networkProblem;
+  if (problem !== undefined) {
+    process.stderr.write(
+      `weir: the demo needs network namespaces: ${problem}\n` +
+        '  → run it as root, or in a container with --privileged\n',
+    );
+    return EXIT_FAILURE;
+  }
+  if (isInsideOurs()) say('not root: everything happens in a user namespace');
+  clearLeftovers();
+  const screen = new Screen(process.stdout);
+  // Ending the process takes the lab away.
+  process.once('SIGINT', () => {
+    screen.close();
+    process.exit(EXIT_INTERRUPTED);
+  });
+  process.once('exit', () => screen.close());
+  const lab = await buildLab(say);
+  const isPassed = await new Demo(lab, seconds * 1000, screen).run(options.json);
+  const exitCode = isPassed ? 0 : EXIT_FAILURE;
+  if (options.keep === true) await keep(lab, exitCode);
+  await lab.weir.stop();
+  lab.network.remove();
+  return exitCode;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${colors.dim('  …')} ${line}\n`);
+}
+
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** One run: load, pictures of it, killings, summary. */
+class Demo {
+  private readonly lab: DemoLab;
+  private readonly durationMs: number;
+  private readonly screen: Screen;
+  private readonly isTerminal = process.stdout.isTTY === true;
+  private readonly events: KillEvent[] = [];
+  private readonly killings: Promise<void>[] = [];
+  private readonly names: string[];
+  private readonly serverKind: string;
+  private startMs = 0;
+  private isAnswering = true;
+
+  constructor(lab: DemoLab, durationMs: number, screen: Screen) {
+    this.lab = lab;
+    this.durationMs = durationMs;
+    this.screen = screen;
+    this.names = lab.servers.map(({ host }) => host.name);
+    this.serverKind = lab.servers[0].kind;
+  }
+
+  /** @returns whether all went well */
+  async run(jsonFile: string | undefined): Promise<boolean> {
+    let status = await fetchStatus(this.lab.weir.socketPath);
+    const load = new DemoLoad(this.lab);
+    this.startMs = performance.now();
+    let shown: DemoSample = this.sample(load, status);
+    while (this.elapsedMs() < this.durationMs) {
+      await sleep(TICK_MS);
+      this.killWhenDue(status);
+      const isDue = this.elapsedMs() - shown.atMs >= (this.isTerminal ? REDRAW_MS : LINE_MS);
+      if (!isDue) continue;
+      status = (await this.fetch()) ?? status;
+      const now = this.sample(load, status);
+      this.show(shown, now);
+      shown = now;
+    }
+    await Promise.all(this.killings);
+    const report = await load.stop();
+    status = await fetchStatus(this.lab.weir.socketPath);
+    this.screen.close();
+    if (report === undefined) throw new WeirError('ERR_LAB', 'the client gave no report', '');
+    const summary = summarize(report, status, this.events, this.names, this.serverKind);
+    process.stdout.write(`\n${renderSummary(summary, colors)}`);
+    if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(summary, null, 2)}\n`);
+    return summary.passed;
+  }
+
+  private elapsedMs(): number {
+    return performance.now() - this.startMs;
+  }
+
+  private async fetch(): Promise<Status | undefined> {
+    try {
+      const status = await fetchStatus(this.lab.weir.socketPath);
+      this.isAnswering = true;
+      return status;
+    } catch {
+      this.isAnswering = false;
+      return undefined;
+    }
+  }
+
+  private sample(load: DemoLoad, status: Status): DemoSample {
+    const isControlAnswering = this.isAnswering;
+    return { atMs: this.elapsedMs(), load: load.report(), status, isControlAnswering };
+  }
+
+  private show(previous: DemoSample, now: DemoSample): void {
+    const { durationMs, events, names: servers, serverKind } = this;
+    const view = { durationMs, previous, now, events, servers, serverKind };
+    if (this.isTerminal) this.screen.draw(renderView(view, colors, this.screen.width));
+    else process.stdout.write(`${renderLine(view)}\n`);
+  }
+
+  private killWhenDue(status: Status): void {
+    const part = this.elapsedMs() / this.durationMs;
+    const due = [KILL_SWITCHING_AT, KILL_CONTROL_AT].filter((at) => part >= at).length;
+    if (this.killings.length >= due) return;
+    const context: KillContext = {
+      fetch: () => this.fetch(),
+      kill: (pid) => process.kill(pid, 'SIGKILL'),
+      now: () => performance.now(),
+      sleep,
+    };
+    if (this.killings.length === 1) {
+      this.note('control', killControl(context, status));
+      return;
+    }
+    const processor = busiest(status);
+    this.note(`switching ${processor}`, killSwitching(context, processor, status));
+  }
+
+  private note(process: string, killing: Promise<number | null>): void {
+    const event: KillEvent = { process, atMs: this.elapsedMs(), backAfterMs: null };
+    this.events.push(event);
+    this.killings.push(
+      killing.then((backAfterMs) => {
+        event.backAfterMs = backAfterMs;
+        if (!this.isTerminal) globalThis.process.stdout.write(`${eventText(event, colors)}\n`);
+      }),
+    );
+  }
+}
+
+/** Leaves everything running until Ctrl-C or SIGTERM. */
+async function keep({ weir, network }: DemoLab, exitCode: number): Promise<void> {
+  const { client, virtualAddress, switchNamespace } = network;
+  process.stdout.write(`
+The network and weir go on running until Ctrl-C (or: kill ${process.pid}), which removes them.
+  bin/weir status --socket ${weir.socketPath}
+  ip netns exec ${client.namespace} curl -i http://${virtualAddress}/
+  ip netns exec ${switchNamespace} ps -ef
+  configuration ${weir.configFile}, log ${join(weir.folder, 'weir.log')}
+  after a change of the configuration: bin/weir reload --socket ${weir.socketPath}
+`);
+  process.removeAllListeners('SIGINT');
+  const end = (): never => process.exit(exitCode);
+  process.once('SIGINT', end).once('SIGTERM', end);
+  await weir.process.exited;
+  process.stdout.write('weir has ended\n');
+}
