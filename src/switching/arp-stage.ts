@@ -59,6 +59,10 @@ export class ArpStage {
     const operation = arp.operation(view, message);
     const sender = arp.senderAddress(view, message);
     const target = arp.targetAddress(view, message);
+    // Other operations mean other things by the same fields (RARP, RFC 903).
+    if (operation !== arp.OPERATION_REQUEST && operation !== arp.OPERATION_REPLY) {
+      return reasons.ARP_IGNORED;
+    }
     if (table.isOwnAddress(words, configuration, sender) !== 0) return reasons.ARP_IGNORED;
     const isForUs = this.isAnsweredOn(context.ingress, target, configuration);
     const learned = this.learn(context.ingress, message, sender, isForUs, nowMs);

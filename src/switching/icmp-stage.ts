@@ -15,6 +15,7 @@ import {
 import * as checksum from '../wire/checksum.ts';
 import * as icmpv4 from '../wire/icmpv4.ts';
 import * as ipv4 from '../wire/ipv4.ts';
+import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
 import { writeEchoReply } from './echo.ts';
 import type { PacketContext } from './packet-context.ts';
@@ -26,6 +27,8 @@ import { NO_WAY_OUT, type WayOut } from './way-out.ts';
 
 /** Bytes of the embedded transport header that every error carries (RFC 792). */
 const EMBEDDED_TRANSPORT_SIZE = 8;
+/** Bytes of an embedded TCP header up to the end of its checksum. */
+const EMBEDDED_TCP_CHECKSUM_END = 18;
 
 export class IcmpStage {
   private readonly memory: MainMemory;
@@ -138,11 +141,11 @@ export class IcmpStage {
     const network = context.networkOffset;
     if (context.direction === DIRECTION_TO_SERVER) {
       // About a packet of the server's: it knows itself by its own address and port.
-      this.replaceEmbedded(embedded, transport, protocol, false, address, port);
+      this.replaceEmbedded(embedded, transport, protocol, false, address, port, context.packetEnd);
       ipv4.setDestination(view, network, address);
     } else {
       const server = ipv4.destination(view, embedded);
-      this.replaceEmbedded(embedded, transport, protocol, true, address, port);
+      this.replaceEmbedded(embedded, transport, protocol, true, address, port, context.packetEnd);
       // A server that complains does so in the service's name; a router in its own.
       if (ipv4.source(view, network) === server) ipv4.setSource(view, network, address);
     }
@@ -163,6 +166,7 @@ export class IcmpStage {
     isDestination: boolean,
     address: number,
     port: number,
+    end: number,
   ): void {
     const { view } = this.memory;
     const portOffset = isDestination ? (transport + 2) | 0 : transport;
@@ -175,12 +179,16 @@ export class IcmpStage {
     view.setUint16(portOffset, port);
     const header = ipv4.headerChecksum(view, embedded);
     ipv4.setHeaderChecksum(view, embedded, checksum.update32(header, oldAddress, address));
-    // TCP's checksum lies beyond the eight bytes that an error is sure to carry.
-    if (protocol !== ipv4.PROTOCOL_UDP) return;
     const difference = checksum.addDifferences(
       checksum.difference32(oldAddress, address),
       checksum.difference16(oldPort, port),
     );
+    if (protocol === ipv4.PROTOCOL_TCP) {
+      // TCP's checksum lies beyond the eight bytes that an error is sure to carry.
+      if (end - transport < EMBEDDED_TCP_CHECKSUM_END) return;
+      tcp.setChecksum(view, transport, checksum.apply(tcp.checksum(view, transport), difference));
+      return;
+    }
     udp.setChecksum(view, transport, checksum.applyUdp(udp.checksum(view, transport), difference));
   }
 }

@@ -24,6 +24,7 @@ import * as checksum from '../wire/checksum.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as tcp from '../wire/tcp.ts';
+import * as udp from '../wire/udp.ts';
 import * as vlan from '../wire/vlan.ts';
 import type { ArpStage } from './arp-stage.ts';
 import { BackendChooser } from './choose-backend.ts';
@@ -147,7 +148,7 @@ export class PacketFilter {
     context.direction = entry & 1;
     const isFirst = (context.tcpFlags & (tcp.FLAG_SYN | tcp.FLAG_ACK)) === tcp.FLAG_SYN;
     if (isFirst && context.direction === DIRECTION_TO_SERVER) {
-      if (this.connections.isReusableBySyn(context.record)) {
+      if (this.connections.isReusableBySyn(context.record) && this.mayBegin(context)) {
         this.connections.remove(context.record);
         return this.decideUnknown(context, nowMs);
       }
@@ -198,11 +199,20 @@ export class PacketFilter {
     return true;
   }
 
+  /** A damaged segment must not end an old connection, nor one that cannot go on. @hot */
+  private mayBegin(context: PacketContext): boolean {
+    return (
+      isForwardable(this.memory.view, context.networkOffset) && this.isTransportIntact(context)
+    );
+  }
+
   /** A packet of no connection: begins one (210), or is refused (208). @hot */
   private decideUnknown(context: PacketContext, nowMs: number): number {
     const { words } = this.memory;
     const { configuration } = this;
-    const { destination, ports, protocol, tcpFlags } = context;
+    const { source, destination, ports, protocol, tcpFlags } = context;
+    // Nobody else may speak in our name (RFC 1812 §5.3.8): the answers would come to ourselves.
+    if (table.isOwnAddress(words, configuration, source) !== 0) return reasons.BAD_IP_SOURCE;
     const port = ports & 0xffff;
     context.service = table.findService(words, configuration, destination, port, protocol); // 206
     if (context.service === table.NOT_FOUND) return this.refuseUnclaimed(context, nowMs);
@@ -215,9 +225,11 @@ export class PacketFilter {
 
   /** The first packet of a connection (210 … 218). @hot */
   private begin(context: PacketContext, nowMs: number): number {
-    const { view } = this.memory;
+    const { view, words } = this.memory;
     if (!this.isTransportIntact(context)) return reasons.BAD_TRANSPORT_CHECKSUM;
-    if (!isForwardable(view, context.networkOffset)) return reasons.TTL_EXPIRED;
+    const forwarding = table.serviceForwarding(words, this.configuration, context.service);
+    const isDirect = forwarding === table.FORWARDING_DSR;
+    if (!isDirect && !isForwardable(view, context.networkOffset)) return reasons.TTL_EXPIRED;
     const refused = this.newConnection.begin(context, this.configuration, nowMs);
     if (refused === BEGUN) {
       context.direction = DIRECTION_TO_SERVER;
@@ -278,12 +290,18 @@ export class PacketFilter {
 
   /** @hot */
   private isTransportIntact(context: PacketContext): boolean {
+    const { view } = this.memory;
     const { networkOffset, transportOffset, packetEnd, protocol } = context;
+    // A datagram may end before its packet does; what follows it is not summed.
+    const length =
+      protocol === ipv4.PROTOCOL_UDP
+        ? udp.length(view, transportOffset)
+        : (packetEnd - transportOffset) | 0;
     return checksum.transportChecksumIsValid(
-      this.memory.view,
+      view,
       networkOffset,
       transportOffset,
-      (packetEnd - transportOffset) | 0,
+      length,
       protocol,
     );
   }

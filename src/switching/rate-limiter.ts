@@ -2,25 +2,30 @@
 // replies. A flood of bad packets must not make us flood others (RFC 1812 §4.3.2.8).
 // Invariant: never more than one second's worth of tokens.
 
+/** So that two seconds' worth of thousandths still is an int32. */
+const PER_SECOND_MAX = 1_000_000;
+
 export class RateLimiter {
   private perSecond = 0;
   /** Thousandths of a token. */
   private millitokens = 0;
   private filledAt = 0;
 
-  /** Sets the rate (0 … 1,000,000 per second) and fills the bucket. */
+  /** Sets the rate (at most 1,000,000 per second counts) and fills the bucket. */
   setRate(perSecond: number, nowMs: number): void {
-    if (perSecond === this.perSecond) return;
-    this.perSecond = perSecond | 0;
-    this.millitokens = Math.min(perSecond, 1_000_000) * 1000;
+    const rate = Math.min(perSecond, PER_SECOND_MAX) | 0;
+    if (rate === this.perSecond) return;
+    this.perSecond = rate;
+    this.millitokens = rate * 1000;
     this.filledAt = nowMs | 0;
   }
 
   /** Takes one token if there is one. @hot */
   allow(nowMs: number): boolean {
     const elapsed = (nowMs - this.filledAt) | 0;
-    if (elapsed > 0) {
-      const bounded = elapsed > 1000 ? 1000 : elapsed;
+    if (elapsed !== 0) {
+      // The clock never goes back: a negative difference is one of more than 24 days.
+      const bounded = elapsed > 1000 || elapsed < 0 ? 1000 : elapsed;
       const full = Math.imul(this.perSecond, 1000);
       const filled = (this.millitokens + Math.imul(bounded, this.perSecond)) | 0;
       this.millitokens = filled > full ? full : filled;
