@@ -88,22 +88,22 @@ export class DemoLoad {
   }
 
   /** The newest reports, added up. */
-  report(): LoadReport | undefined {
+  report(): LoadReport {
     return addReports(this.loads.flatMap(({ latest }) => latest ?? []));
   }
 
   /** Ends the load; requests on their way are waited for. */
-  async stop(): Promise<LoadReport | undefined> {
+  async stop(): Promise<LoadReport> {
     return addReports(await Promise.all(this.loads.map((load) => load.stop())));
   }
 }
 
-/** One report for several clients that ran at the same time; undefined for none. */
-export function addReports(reports: readonly LoadReport[]): LoadReport | undefined {
-  if (reports.length === 0) return undefined;
+/** One report for several clients that ran at the same time. */
+export function addReports(reports: readonly LoadReport[]): LoadReport {
   const sum = (pick: (report: LoadReport) => number): number =>
     reports.reduce((total, report) => total + pick(report), 0);
-  const maximum = (pick: (report: LoadReport) => number): number => Math.max(...reports.map(pick));
+  const maximum = (pick: (report: LoadReport) => number): number =>
+    Math.max(0, ...reports.map(pick));
   return {
     final: reports.every(({ final }) => final),
     elapsedMs: maximum(({ elapsedMs }) => elapsedMs),

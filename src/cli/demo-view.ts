@@ -8,20 +8,27 @@ import { bar, count, type Paint, pad, percent, visibleWidth } from './status-ter
 
 const BAR_WIDTH = 24;
 
-/** What was known at one moment. */
-export interface DemoSample {
-  /** Monotonic milliseconds since the traffic began. */
+/** Something that was measured, with the time: milliseconds since the traffic began. */
+export interface Measured<Value> {
   readonly atMs: number;
-  readonly load: LoadReport | undefined;
-  /** The newest that the control processor told; it may be some time old. */
-  readonly status: Status;
-  readonly isControlAnswering: boolean;
+  readonly value: Value;
+}
+
+/**
+ * The newest value and the one before, for rates. While the control processor is dead the newest
+ * status is an old one, and the rates are those of then.
+ */
+export interface Pair<Value> {
+  readonly before: Measured<Value>;
+  readonly now: Measured<Value>;
 }
 
 export interface DemoView {
   readonly durationMs: number;
-  readonly previous: DemoSample;
-  readonly now: DemoSample;
+  readonly elapsedMs: number;
+  readonly load: Pair<LoadReport>;
+  readonly status: Pair<Status>;
+  readonly isControlAnswering: boolean;
   readonly events: readonly KillEvent[];
   /** Names of the servers, in their order. */
   readonly servers: readonly string[];
@@ -29,8 +36,7 @@ export interface DemoView {
 }
 
 /** Everything that went wrong for the client: each would be a user's error message. */
-export function failures(load: LoadReport | undefined): number {
-  if (load === undefined) return 0;
+export function failures(load: LoadReport): number {
   const { failedRequests, connectErrors, brokenConnections, movedConnections } = load;
   return failedRequests + connectErrors + brokenConnections + movedConnections;
 }
@@ -53,19 +59,28 @@ export function drops(status: Status): [reason: string, count: number][] {
     .sort(([, a], [, b]) => b - a);
 }
 
-function perSecond(view: DemoView, pick: (sample: DemoSample) => number): number {
-  const { previous, now } = view;
-  const seconds = (now.atMs - previous.atMs) / 1000;
-  return seconds <= 0 ? 0 : Math.max(0, (pick(now) - pick(previous)) / seconds);
+/** How fast a count grows between two measurements. */
+export function perSecond<Value>(
+  { before, now }: Pair<Value>,
+  pick: (value: Value) => number,
+): number {
+  const seconds = (now.atMs - before.atMs) / 1000;
+  return seconds <= 0 ? 0 : Math.max(0, (pick(now.value) - pick(before.value)) / seconds);
 }
 
-function requestsOf({ load }: DemoSample): number {
-  return load?.requests ?? 0;
+function requestRate(view: DemoView): number {
+  return perSecond(view.load, ({ requests }) => requests);
+}
+
+/** Packets per second that each switching processor receives. */
+function packetRates({ status }: DemoView): number[] {
+  return status.now.value.processes.switching.map((_, i) =>
+    perSecond(status, ({ processes }) => processes.switching[i].received),
+  );
 }
 
 function shares(view: DemoView): { name: string; requests: number; share: number }[] {
-  const perServer = view.now.load?.perServer ?? {};
-  const all = requestsOf(view.now);
+  const { perServer, requests: all } = view.load.now.value;
   return view.servers.map((name) => {
     const requests = perServer[name] ?? 0;
     return { name, requests, share: all === 0 ? 0 : requests / all };
@@ -97,31 +112,38 @@ function cut(line: string, width: number): string {
   return line.replace(/\u001b\[[0-9;]*m/g, '').slice(0, width);
 }
 
-function headLines({ now, durationMs, servers, serverKind }: DemoView, colors: Paint): string[] {
-  const { version, interfaces, processes } = now.status;
+function headLines(view: DemoView, colors: Paint): string[] {
+  const { elapsedMs, durationMs, servers, serverKind } = view;
+  const { version, interfaces, processes } = view.status.now.value;
   const [first] = interfaces;
-  const seconds = `${(now.atMs / 1000).toFixed(0)} of ${durationMs / 1000} s`;
+  const seconds = `${Math.round(elapsedMs / 1000)} of ${durationMs / 1000} s`;
   const switching = `${processes.switching.length} switching processors`;
   const how = first === undefined ? '' : `, ${first.kind} ${first.mode}`;
   return [
-    `${colors.bold(`weir ${version}`)}  ${bar(now.atMs / durationMs, BAR_WIDTH, colors)} ${seconds}`,
+    `${colors.bold(`weir ${version}`)}  ${bar(elapsedMs / durationMs, BAR_WIDTH, colors)} ${seconds}`,
     colors.dim(`client ─▶ weir (${switching}${how}) ─▶ ${servers.join(', ')} (${serverKind})`),
   ];
 }
 
 function trafficLines(view: DemoView, colors: Paint): string[] {
-  const { load, status } = view.now;
-  const rate = (pick: (sample: DemoSample) => number): string =>
-    `${count(perSecond(view, pick)).padStart(9)} /s`;
+  const load = view.load.now.value;
+  const { totals, connections } = view.status.now.value;
   const failed = failures(load);
   const shown = failed === 0 ? colors.green('0 failed') : colors.red(`${count(failed)} failed`);
-  const { totals, connections } = status;
+  const line = (name: string, rate: number, text: string): string =>
+    `  ${pad(name, 12)} ${count(rate).padStart(9)} /s   ${text}`;
   return [
-    `  requests     ${rate(requestsOf)}   ${count(requestsOf(view.now))} answered, ${shown}`,
-    `  packets      ${rate((sample) => sample.status.totals.received)}   ` +
+    line('requests', requestRate(view), `${count(load.requests)} answered, ${shown}`),
+    line(
+      'packets',
+      perSecond(view.status, (status) => status.totals.received),
       `${count(totals.received)} received, ${count(totals.verdicts.forwarded)} forwarded`,
-    `  connections  ${rate((sample) => sample.status.connections.inserted)}   ` +
-      `${count(connections.inserted)} begun, ${count(load?.open ?? 0)} open`,
+    ),
+    line(
+      'connections',
+      perSecond(view.status, (status) => status.connections.inserted),
+      `${count(connections.inserted)} begun, ${count(load.open)} open`,
+    ),
   ];
 }
 
@@ -133,43 +155,37 @@ function serverLines(view: DemoView, colors: Paint): string[] {
 }
 
 function processorLines(view: DemoView, colors: Paint): string[] {
-  const { now } = view;
-  const rates = now.status.processes.switching.map(({ processor }) =>
-    perSecond(view, (sample) => sample.status.processes.switching[processor].received),
-  );
+  const { control, switching } = view.status.now.value.processes;
+  const rates = packetRates(view);
   const all = rates.reduce((sum, rate) => sum + rate, 0);
-  const lines = now.status.processes.switching.map((each, i) => {
+  const lines = switching.map((each, i) => {
     const part = bar(all === 0 ? 0 : rates[i] / all, BAR_WIDTH, colors);
     const state = each.state === 'running' ? colors.green('running') : colors.red(each.state);
     const rate = `${count(rates[i]).padStart(9)} packets/s`;
     return `  switching ${each.processor} ${part} ${rate}  ${state}, pid ${each.pid}`;
   });
-  const { control } = now.status.processes;
-  const answers = now.isControlAnswering ? colors.green('answers') : colors.red('dead');
-  const pid = now.isControlAnswering ? `, pid ${control.pid}` : '';
-  return [...lines, `  ${pad('control', 11)} ${answers}${pid}`];
+  const answers = view.isControlAnswering
+    ? `${colors.green('answers')}, pid ${control.pid}`
+    : `${colors.red('dead')}: switching goes on, counts are shown when it is back`;
+  return [...lines, `  ${pad('control', 11)} ${answers}`];
 }
 
-function dropLine({ now }: DemoView, colors: Paint): string {
-  const shown = drops(now.status).map(([reason, number]) => `${reason} ${count(number)}`);
+function dropLine({ status }: DemoView, colors: Paint): string {
+  const shown = drops(status.now.value).map(([reason, number]) => `${reason} ${count(number)}`);
   return `  dropped     ${shown.length === 0 ? colors.dim('nothing') : shown.join(', ')}`;
 }
 
 /** The same in one line, for what is no terminal. */
 export function renderLine(view: DemoView): string {
-  const { now } = view;
-  const switching = now.status.processes.switching.map(({ processor }) =>
-    count(perSecond(view, (sample) => sample.status.processes.switching[processor].received)),
-  );
   const parts = [
-    `${(now.atMs / 1000).toFixed(1).padStart(5)} s`,
-    `${count(perSecond(view, requestsOf)).padStart(6)} requests/s`,
-    `${failures(now.load)} failed`,
+    `${(view.elapsedMs / 1000).toFixed(1).padStart(5)} s`,
+    `${count(requestRate(view)).padStart(6)} requests/s`,
+    `${count(failures(view.load.now.value))} failed`,
     shares(view)
       .map(({ name, share }) => `${name} ${percent(share)}`)
       .join(' '),
-    `packets/s per processor ${switching.join(' ')}`,
   ];
-  if (!now.isControlAnswering) parts.push('control is dead');
+  const rates = packetRates(view).map(count).join(' + ');
+  parts.push(view.isControlAnswering ? `${rates} packets/s` : 'control is dead');
   return parts.join(' | ');
 }

@@ -4,9 +4,9 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { WeirError } from '../base/errors.ts';
 import type { Status } from '../control/status-shape.ts';
 import { clearLeftovers } from '../lab/clean-up.ts';
+import type { LoadReport } from '../lab/http-load-report.ts';
 import { privileges } from '../lab/privileges.ts';
 import { enterUserNamespace, isInsideOurs } from '../lab/user-namespace.ts';
 import {
@@ -19,7 +19,7 @@ import {
 import { buildLab, type DemoLab, DemoLoad } from './demo-lab.ts';
 import { Screen } from './demo-screen.ts';
 import { renderSummary, summarize } from './demo-summary.ts';
-import { type DemoSample, eventText, renderLine, renderView } from './demo-view.ts';
+import { eventText, type Measured, type Pair, renderLine, renderView } from './demo-view.ts';
 import { fetchStatus } from './status.ts';
 import { paint, showsColors } from './status-terminal.ts';
 
@@ -95,41 +95,43 @@ class Demo {
   private readonly isTerminal = process.stdout.isTTY === true;
   private readonly events: KillEvent[] = [];
   private readonly killings: Promise<void>[] = [];
-  private readonly names: string[];
+  private readonly servers: string[];
   private readonly serverKind: string;
   private startMs = 0;
-  private isAnswering = true;
+  private isControlAnswering = true;
 
   constructor(lab: DemoLab, durationMs: number, screen: Screen) {
     this.lab = lab;
     this.durationMs = durationMs;
     this.screen = screen;
-    this.names = lab.servers.map(({ host }) => host.name);
+    this.servers = lab.servers.map(({ host }) => host.name);
     this.serverKind = lab.servers[0].kind;
   }
 
   /** @returns whether all went well */
   async run(jsonFile: string | undefined): Promise<boolean> {
-    let status = await fetchStatus(this.lab.weir.socketPath);
-    const load = new DemoLoad(this.lab);
+    const first = await fetchStatus(this.lab.weir.socketPath);
+    const client = new DemoLoad(this.lab);
     this.startMs = performance.now();
-    let shown: DemoSample = this.sample(load, status);
+    let status = pairOf(this.measured(first));
+    let load = pairOf(this.measured(client.report()));
+    let shownMs = 0;
     while (this.elapsedMs() < this.durationMs) {
       await sleep(TICK_MS);
-      this.killWhenDue(status);
-      const isDue = this.elapsedMs() - shown.atMs >= (this.isTerminal ? REDRAW_MS : LINE_MS);
-      if (!isDue) continue;
-      status = (await this.fetch()) ?? status;
-      const now = this.sample(load, status);
-      this.show(shown, now);
-      shown = now;
+      this.killWhenDue(status.now.value);
+      if (this.elapsedMs() - shownMs < (this.isTerminal ? REDRAW_MS : LINE_MS)) continue;
+      shownMs = this.elapsedMs();
+      const found = await this.fetch();
+      if (found !== undefined) status = { before: status.now, now: this.measured(found) };
+      const report = client.report();
+      load = { before: load.now, now: { atMs: report.elapsedMs, value: report } };
+      this.show(load, status);
     }
     await Promise.all(this.killings);
-    const report = await load.stop();
-    status = await fetchStatus(this.lab.weir.socketPath);
+    const report = await client.stop();
+    const last = await fetchStatus(this.lab.weir.socketPath);
     this.screen.close();
-    if (report === undefined) throw new WeirError('ERR_LAB', 'the client gave no report', '');
-    const summary = summarize(report, status, this.events, this.names, this.serverKind);
+    const summary = summarize(report, last, this.events, this.servers, this.serverKind);
     process.stdout.write(`\n${renderSummary(summary, colors)}`);
     if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(summary, null, 2)}\n`);
     return summary.passed;
@@ -139,25 +141,26 @@ class Demo {
     return performance.now() - this.startMs;
   }
 
+  private measured<Value>(value: Value): Measured<Value> {
+    return { atMs: this.elapsedMs(), value };
+  }
+
   private async fetch(): Promise<Status | undefined> {
     try {
       const status = await fetchStatus(this.lab.weir.socketPath);
-      this.isAnswering = true;
+      this.isControlAnswering = true;
       return status;
     } catch {
-      this.isAnswering = false;
+      this.isControlAnswering = false;
       return undefined;
     }
   }
 
-  private sample(load: DemoLoad, status: Status): DemoSample {
-    const isControlAnswering = this.isAnswering;
-    return { atMs: this.elapsedMs(), load: load.report(), status, isControlAnswering };
-  }
-
-  private show(previous: DemoSample, now: DemoSample): void {
-    const { durationMs, events, names: servers, serverKind } = this;
-    const view = { durationMs, previous, now, events, servers, serverKind };
+  private show(load: Pair<LoadReport>, status: Pair<Status>): void {
+    const { durationMs, events, servers, serverKind, isControlAnswering } = this;
+    const elapsedMs = this.elapsedMs();
+    const subject = { events, servers, serverKind, isControlAnswering };
+    const view = { durationMs, elapsedMs, load, status, ...subject };
     if (this.isTerminal) this.screen.draw(renderView(view, colors, this.screen.width));
     else process.stdout.write(`${renderLine(view)}\n`);
   }
@@ -190,6 +193,10 @@ class Demo {
       }),
     );
   }
+}
+
+function pairOf<Value>(measured: Measured<Value>): Pair<Value> {
+  return { before: measured, now: measured };
 }
 
 /** Leaves everything running until Ctrl-C or SIGTERM. */
