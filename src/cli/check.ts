@@ -1,4 +1,6 @@
 // `weir check`: every fault of a configuration file at once, before anything is started or changed.
+// Exit code 2 when there are faults, so that a script can check a file before it is rolled out.
+// What depends on this machine (its CPUs) is checked against the machine that it runs on.
 
 import { availableParallelism } from 'node:os';
 import { faultsToJson, formatFaults } from '../control/config/format-faults.ts';

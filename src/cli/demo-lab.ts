@@ -34,7 +34,7 @@ export function demoConfiguration(
       kind,
     })),
     processors: { switching: SWITCHING_PROCESSORS },
-    limits: { connections: 65_536, frames: 8192 },
+    limits: { connections: 65_536 },
     services: [
       {
         name: 'web',

@@ -1,5 +1,6 @@
 // Draws a page over the one before, on a terminal. The cursor is hidden meanwhile; `close` leaves the
 // takes the page away and shows the cursor again, and must be called on every way out.
+// On anything but a terminal it is not used: the demo prints lines there.
 
 const HIDE_CURSOR = '\u001b[?25l';
 const SHOW_CURSOR = '\u001b[?25h';
@@ -20,13 +21,14 @@ export class Screen {
     this.terminal = terminal;
   }
 
+  /** A terminal that does not know its size says 0. */
   get width(): number {
-    return this.terminal.columns ?? 80;
+    return this.terminal.columns || 80;
   }
 
   /** Draws lines that are no longer than `width`; those that do not fit the height are left out. */
   draw(lines: readonly string[]): void {
-    const fitting = lines.slice(0, Math.max(1, (this.terminal.rows ?? 24) - 1));
+    const fitting = lines.slice(0, Math.max(1, (this.terminal.rows || 24) - 1));
     const start = this.isOpen ? '' : HIDE_CURSOR;
     this.isOpen = true;
     // In one write, so that nobody sees half of it.

@@ -1,5 +1,6 @@
 // What the demo says at its end, for people and as JSON. Pure. It has passed when requests were made,
 // every one was answered, no connection broke or changed its server, and what was killed came back.
+// The JSON form is for programs that run the demo as a check; its names do not change lightly.
 
 import type { Status } from '../control/status-shape.ts';
 import type { LoadReport } from '../lab/http-load-report.ts';

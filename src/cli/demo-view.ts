@@ -1,5 +1,6 @@
 // What the demo shows while it runs: for a terminal a page that is drawn anew in place, for anything
 // else one line each second. Pure: from what was measured to text.
+// Rates are differences between two samples, so the first page has none.
 
 import type { Status } from '../control/status-shape.ts';
 import type { LoadReport } from '../lab/http-load-report.ts';

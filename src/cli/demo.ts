@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Status } from '../control/status-shape.ts';
-import { clearLeftovers } from '../lab/clean-up.ts';
+import { cleanAll, clearLeftovers } from '../lab/clean-up.ts';
 import type { LoadReport } from '../lab/http-load-report.ts';
 import { privileges } from '../lab/privileges.ts';
 import { enterUserNamespace, isInsideOurs } from '../lab/user-namespace.ts';
@@ -64,19 +64,28 @@ export async function demo(options: DemoOptions): Promise<number> {
   if (isInsideOurs()) say('not root: everything happens in a user namespace');
   clearLeftovers();
   const screen = new Screen(process.stdout);
-  // Ending the process takes the lab away.
+  closeInTheEnd(screen);
+  try {
+    const lab = await buildLab(say);
+    const isPassed = await new Demo(lab, seconds * 1000, screen).run(options.json);
+    const exitCode = isPassed ? 0 : EXIT_FAILURE;
+    if (options.keep === true) await keep(lab, exitCode);
+    await lab.weir.stop();
+    return exitCode;
+  } finally {
+    screen.close();
+    cleanAll();
+  }
+}
+
+/** Whatever ends us leaves the terminal as it was; ending takes the lab away as well. */
+function closeInTheEnd(screen: Screen): void {
   process.once('SIGINT', () => {
     screen.close();
     process.exit(EXIT_INTERRUPTED);
   });
-  process.once('exit', () => screen.close());
-  const lab = await buildLab(say);
-  const isPassed = await new Demo(lab, seconds * 1000, screen).run(options.json);
-  const exitCode = isPassed ? 0 : EXIT_FAILURE;
-  if (options.keep === true) await keep(lab, exitCode);
-  await lab.weir.stop();
-  lab.network.remove();
-  return exitCode;
+  process.once('SIGTERM', () => screen.close());
+  process.once('SIGHUP', () => screen.close());
 }
 
 function say(line: string): void {
@@ -129,7 +138,7 @@ class Demo {
     }
     await Promise.all(this.killings);
     const report = await client.stop();
-    const last = await fetchStatus(this.lab.weir.socketPath);
+    const last = (await this.fetch()) ?? status.now.value;
     this.screen.close();
     const summary = summarize(report, last, this.events, this.servers, this.serverKind);
     process.stdout.write(`\n${renderSummary(summary, colors)}`);

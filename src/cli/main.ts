@@ -1,5 +1,6 @@
 // The `weir` command: one subcommand per file. Exit codes: 0 done; 1 it did not work (the message says
 // what and what to do); 2 the command line or the configuration is wrong.
+// Each subcommand is imported only when it is asked for, so that `weir status` loads little.
 
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';

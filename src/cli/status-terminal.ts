@@ -1,5 +1,6 @@
 // What a page in the terminal is made of: colours (or none), aligned tables, bars, numbers for people.
 // Pure: text in, text out, so that pages are tested without a terminal.
+// Names that come from outside go through `printable` before they go to a terminal.
 
 export interface Paint {
   bold(text: string): string;

@@ -1,4 +1,6 @@
 // `weir status`: asks the control processor how weir is, and shows it.
+// Over the control socket (docs/reference/control-socket.md), so it needs the right to use that socket
+// and no other. With --json the answer is printed as it came.
 
 import { WeirError } from '../base/errors.ts';
 import { callAdmin } from '../control/admin-client.ts';
