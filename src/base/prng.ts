@@ -1,5 +1,6 @@
 // A seeded pseudo-random generator (xorshift32): for tests, fuzzing and jitter. Never for secrets.
 // The seed is a parameter, so that whatever used it can print it and be run again.
+// Invariant: the same seed gives the same numbers on every machine.
 
 export class Prng {
   private state: number;

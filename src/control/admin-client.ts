@@ -1,5 +1,6 @@
 // Talks to the control processor over its unix socket: what `weir status` and `weir reload` use, and
 // everything else that is not a control processor itself.
+// One request, one connection: nothing is kept that a restarted control processor would not know.
 
 import { request } from 'node:http';
 import { WeirError } from '../base/errors.ts';

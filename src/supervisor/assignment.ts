@@ -1,5 +1,6 @@
 // Which switching processor polls which queue of which interface (A4): decided once, at start, so
 // that each receive queue has exactly one poller for as long as weir runs. Pure.
+// The result stands in the interface blocks of main memory, where transmitters look for an owner.
 
 /** One interface with the number of queues it was opened with. */
 export interface AssignableInterface {

@@ -1,5 +1,6 @@
 // From a configuration to a running machine: reserves main memory, opens the interfaces, starts the
 // processes, and stays as their supervisor until it is told to end. The last part of `weir run`.
+// It parses nothing that comes from the network; after the start it has nothing to do but to watch.
 
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';

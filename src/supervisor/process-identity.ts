@@ -1,5 +1,6 @@
 // Which process a pid meant when it was noted: a pid alone may belong to another by now, with the time
 // of its start it cannot.
+// proc(5). Used by the supervisor for what it adopts, and to tell whether another supervisor runs.
 
 import { readFileSync } from 'node:fs';
 

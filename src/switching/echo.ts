@@ -1,5 +1,6 @@
 // Answers an ICMP echo request in place (RFC 792, RFC 1122 §3.2.2.6): the data stays as it is, so the
 // answer is exactly as long as the question and nobody can use us to amplify.
+// The caller has found the ICMP checksum right, so changing it by the difference keeps it right.
 
 import * as checksum from '../wire/checksum.ts';
 import * as icmpv4 from '../wire/icmpv4.ts';
@@ -26,5 +27,7 @@ export function writeEchoReply(view: DataView, context: PacketContext): void {
   icmpv4.setType(view, message, icmpv4.TYPE_ECHO_REPLY);
   const sum = icmpv4.checksum(view, message);
   const echo = icmpv4.TYPE_ECHO << 8;
-  icmpv4.setChecksum(view, message, checksum.update16(sum, echo, icmpv4.TYPE_ECHO_REPLY << 8));
+  const updated = checksum.update16(sum, echo, icmpv4.TYPE_ECHO_REPLY << 8);
+  // A reply may consist of zeros throughout, whose checksum is the other form of zero.
+  icmpv4.setChecksum(view, message, updated === 0 ? 0xffff : updated);
 }

@@ -1,4 +1,6 @@
 // The reasons (memory/reasons.ts) as constants for the filter's stages.
+// They are looked up by name once, when this module is loaded; per packet a reason is a number and
+// nothing more. CONTINUE and WAITING are no reasons: under them nothing is counted.
 
 import { reason } from '../memory/reasons.ts';
 

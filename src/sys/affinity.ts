@@ -1,5 +1,6 @@
 // Which CPUs there are and which one a processor runs on. Only the main thread, which switches, is
 // pinned: Node's helper threads (compiler, garbage collection) stay free to run elsewhere.
+// man 2 sched_setaffinity, sched_yield.
 
 import { readFileSync } from 'node:fs';
 import { libc, must } from './libc.ts';

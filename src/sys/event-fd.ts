@@ -1,5 +1,6 @@
 // Wake-ups between processes: an eventfd(2) is a counter that poll(2) waits on. Whoever hands work to
 // a processor that sleeps signals its event; the sleeper drains it. Both are allocation-free.
+// Made by the supervisor, one per switching processor, and inherited by all of them and by control.
 
 import { addressOf, libc, must } from './libc.ts';
 

@@ -1,5 +1,6 @@
 // Sleeping until a file descriptor has something to read: poll(2) on an array that is written once.
 // A processor that has run out of work sleeps here; frames, or a neighbor's wake-up, end it.
+// Before it sleeps it has shown so in main memory (PROCESSOR_SLEEPING), for others to wake it.
 
 import { addressOf, libc } from './libc.ts';
 

@@ -1,5 +1,6 @@
 // Turns what the schema found into findings that a person can act on: what stands there, what was
 // expected, and what to write. The schema library's own words are not shown.
+// Places are paths of keys; which line that is, is found in faults.ts.
 
 import type { z } from 'zod';
 import { type Finding, type Path, placeText } from './faults.ts';
