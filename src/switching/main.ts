@@ -9,7 +9,7 @@ import { HEADER_STOPPING } from '../memory/layout.ts';
 import { attachMainMemory } from '../memory/region.ts';
 import { AfPacketQueue } from '../netif/af-packet/af-packet-queue.ts';
 import type { PacketGeometry } from '../netif/af-packet/geometry.ts';
-import { AfXdpQueue } from '../netif/af-xdp/af-xdp-queue.ts';
+import { AfXdpQueue, receiveLimit } from '../netif/af-xdp/af-xdp-queue.ts';
 import { runOnCpus, yieldCpu } from '../sys/affinity.ts';
 import { drainEvent, signalEvent } from '../sys/event-fd.ts';
 import { attachMemoryFile } from '../sys/main-memory.ts';
@@ -42,9 +42,11 @@ function processorQueue(queue: QueuePlan): ProcessorQueue {
     open(pool) {
       if (queue.kind === 'af-xdp') {
         const ringSizes = queue.geometry as XdpRingSizes;
+        const { frames, processors } = memory.layout;
         return new AfXdpQueue({
           fileDescriptor,
           ringSizes,
+          receiveLimit: receiveLimit(frames, processors, own.length, ringSizes.receive),
           socket: socketNumber,
           range,
           memory,

@@ -4,8 +4,8 @@
 //   pool ─ refill ─▶ fill ring ─▶ kernel ─▶ receive ring ─ receiveBurst ─▶ processor       (Fig. 13)
 //   processor ─ transmit, flush ─▶ transmit ring ─▶ kernel ─▶ completion ring ─ reclaim ─▶ pool (12)
 //
-// Invariants: frames given for receiving and not yet received never exceed the receive ring, so the
-// kernel never finds it full and never keeps a frame that no ring shows. Owners change hands in the
+// Invariants: frames given for receiving and not yet received never exceed the receive ring (nor the
+// queue's part of the frames), so the kernel never finds it full and never keeps a frame that no ring shows. Owners change hands in the
 // order that memory/frame-pool.ts asks for: marked before published, marked before released, and a
 // burst is released before anything else happens to its frames. So a killed process is continued by
 // the next one on the same socket, with the cursors as they stand.
@@ -35,12 +35,30 @@ export interface AfXdpQueueParts {
   /** The inherited, bound socket. */
   readonly fileDescriptor: number;
   readonly ringSizes: XdpRingSizes;
+  /** Most frames with the kernel for receiving (`receiveLimit`); default: a full receive ring. */
+  readonly receiveLimit?: number;
   /** The number under which the frame pool knows this socket. */
   readonly socket: number;
   /** The range that main memory is mapped in. */
   readonly range: ReservedRange;
   readonly memory: MainMemory;
   readonly pool: FramePool;
+}
+
+/**
+ * Most frames that one queue gives the kernel to receive into. A processor has an equal share of all
+ * frames; were all of it lent to the kernel, its other queues would receive nothing and nothing of its
+ * own (ARP, resets) could be sent. So its queues have three quarters of it, each the same.
+ * @param ownQueues how many queues the processor polls
+ */
+export function receiveLimit(
+  frames: number,
+  processors: number,
+  ownQueues: number,
+  ringSize: number,
+): number {
+  const share = Math.floor(frames / processors);
+  return Math.max(1, Math.min(ringSize, Math.floor((share * 3) / 4 / ownQueues)));
 }
 
 export class AfXdpQueue implements InterfaceQueue {
@@ -50,6 +68,8 @@ export class AfXdpQueue implements InterfaceQueue {
   private readonly pool: FramePool;
   private readonly range: ReservedRange;
   private readonly places: XdpRingPlaces;
+  private readonly receiveLimit: number;
+  private readonly refillBatch: number;
   private readonly fill: ProducerRing;
   private readonly completion: ConsumerRing;
   private readonly received: ConsumerRing;
@@ -66,6 +86,8 @@ export class AfXdpQueue implements InterfaceQueue {
     this.framesStart = memory.layout.framesStart;
     this.pool = parts.pool;
     this.range = parts.range;
+    this.receiveLimit = parts.receiveLimit ?? ringSizes.receive;
+    this.refillBatch = Math.min(REFILL_BATCH, this.receiveLimit);
     this.places = mapXdpRings(parts.range, parts.fileDescriptor, ringSizes);
     this.fill = new ProducerRing(memory.words, this.places.fill, ADDRESS_SHIFT);
     this.completion = new ConsumerRing(memory.words, this.places.completion, ADDRESS_SHIFT);
@@ -133,8 +155,8 @@ export class AfXdpQueue implements InterfaceQueue {
   refill(): number {
     // With the kernel: given (fill cursor) but not yet received (receive cursor), whatever ring.
     const withKernel = (this.fill.producer - this.received.consumer) | 0;
-    let room = (this.received.size - withKernel) | 0;
-    if (room < REFILL_BATCH) return 0;
+    let room = (this.receiveLimit - withKernel) | 0;
+    if (room < this.refillBatch) return 0;
     const free = this.fill.room(room);
     if (free < room) room = free;
     let count = 0;
