@@ -45,10 +45,11 @@ export async function run(configPath: string, socketPath: string): Promise<numbe
 
 /**
  * Executes this program anew with the rights to open interfaces and no others. The frames are locked in
- * memory: where the limit of locked memory is too low for them, CAP_IPC_LOCK is needed as well.
+ * memory: where the limit of locked memory is too low for them, CAP_IPC_LOCK is needed as well. They are
+ * counted twice for a while: the kernel gives back late what a refused mode had locked.
  */
 function dropRights(lockedBytes: number): never {
-  const isLimitEnough = raiseLockedMemoryLimit() >= BigInt(lockedBytes);
+  const isLimitEnough = raiseLockedMemoryLimit() >= BigInt(2 * lockedBytes);
   withOnlyCapabilities(isLimitEnough ? WEIR_CAPABILITIES : [...WEIR_CAPABILITIES, 'CAP_IPC_LOCK']);
   const weir = fileURLToPath(new URL('../../../bin/weir', import.meta.url));
   const args = [...process.execArgv, weir, ...process.argv.slice(2)];
