@@ -61,7 +61,10 @@ export async function demo(options: DemoOptions): Promise<number> {
     );
     return EXIT_FAILURE;
   }
-  if (isInsideOurs()) say('not root: everything happens in a user namespace');
+  if (isInsideOurs()) {
+    say('not root: everything happens in a user namespace, which ends with the demo');
+    if (options.keep === true) say('--keep is for root: nobody outside could look at what is kept');
+  }
   clearLeftovers();
   const screen = new Screen(process.stdout);
   closeInTheEnd(screen);
@@ -69,7 +72,7 @@ export async function demo(options: DemoOptions): Promise<number> {
     const lab = await buildLab(say);
     const isPassed = await new Demo(lab, seconds * 1000, screen).run(options.json);
     const exitCode = isPassed ? 0 : EXIT_FAILURE;
-    if (options.keep === true) await keep(lab, exitCode);
+    if (options.keep === true && !isInsideOurs()) await keep(lab, exitCode);
     await lab.weir.stop();
     return exitCode;
   } finally {

@@ -133,11 +133,15 @@ describe('renderStatus', () => {
     expect(line(text, 'ext0')).toBe(
       'ext0 up af-xdp native copy 02:00:0a:01:00:01 1500 0 1 1,000,000 123.5 MB 7 420 B',
     );
-    expect(line(text, 'web')).toBe('web tcp 10.1.0.100:80 maglev, nat 6 of 1,000 connections open');
+    expect(line(text, 'web')).toBe(
+      'web tcp 10.1.0.100:80 maglev, nat 6 connections now, 1,000 in all',
+    );
     expect(line(text, 'b1')).toBe(
       'b1 10.2.0.11:8080 3 4 750 75.0 % ███████████████░░░░░ 9,000 1.5 MB 8,000 2.5 MB',
     );
-    expect(line(text, 'connections')).toContain('6 open, 1 of them half open; 8 of 1,048,576');
+    expect(line(text, 'connections')).toContain(
+      '6 now, closing ones included, 1 half open; 8 of 1,048,576',
+    );
     expect(line(text, '10.2.0.99')).toBe('10.2.0.99 int0 – failed');
     expect(text).not.toContain('\u001b');
     expect(text).not.toContain('unaccounted');

@@ -162,13 +162,13 @@ function interfaces(list: readonly InterfaceStatus[], colors: Paint): string[] {
 function serviceLines(service: ServiceStatus, colors: Paint): string[] {
   const { name, protocol, address, port, scheduler, forwarding } = service;
   const about = colors.dim(`${scheduler}, ${forwarding}`);
-  const carried = `${count(service.connectionsActive)} of ${count(service.connectionsTotal)}`;
+  const carried = `${count(service.connectionsActive)} connections now, ${count(service.connectionsTotal)} in all`;
   const title = `${colors.bold(name)}  ${protocol} ${address}:${port}  ${about}`;
   const columns = [
     left('BACKEND'),
     left('ADDRESS'),
     right('WEIGHT'),
-    right('ACTIVE'),
+    right('NOW'),
     right('CONNECTIONS'),
     right('SHARE'),
     left(''),
@@ -190,15 +190,15 @@ function serviceLines(service: ServiceStatus, colors: Paint): string[] {
     count(backend.packetsOut),
     bytes(backend.bytesOut),
   ]);
-  return [`${title}  ${carried} connections open`, ...table(columns, rows, colors)];
+  return [`${title}  ${carried}`, ...table(columns, rows, colors)];
 }
 
 function connections(status: ConnectionsStatus, colors: Paint): string[] {
   const part = status.taken / status.capacity;
   const used = percent(part);
   return [
-    `${colors.bold('connections')}  ${count(status.live)} open, ` +
-      `${count(status.halfOpen)} of them half open; ` +
+    `${colors.bold('connections')}  ${count(status.live)} now, closing ones included, ` +
+      `${count(status.halfOpen)} half open; ` +
       `${count(status.taken)} of ${count(status.capacity)} records taken ` +
       `(${part > 0.9 ? colors.red(used) : used})`,
     colors.dim(

@@ -65,6 +65,7 @@ export class ControlProcessor {
       version,
       configuration: this.running,
       ids: this.publisher.runningIds,
+      formerBackends: this.publisher.formerBackends,
       generation: this.publisher.generation,
       monotonicMs: monotonicMs(),
       wallClockMs: Date.now(),

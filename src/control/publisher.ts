@@ -85,6 +85,11 @@ export class Publisher {
     return this.ids;
   }
 
+  /** Numbers of backends that are configured no longer; connections may still go to them. */
+  get formerBackends(): readonly number[] {
+    return this.freedBackends;
+  }
+
   /** The text of the running configuration, or undefined before the first publication. */
   runningText(): string | undefined {
     const generation = this.text.generation();

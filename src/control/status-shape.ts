@@ -88,7 +88,7 @@ export interface TotalsStatus {
 export interface ConnectionsStatus {
   /** Connections that can be open at once. */
   readonly capacity: number;
-  /** Connections of all backends. */
+  /** Connections of all backends, of those configured no longer too; closing ones included. */
   readonly live: number;
   /** Records that are not free: live ones and those about to be freed. */
   readonly taken: number;
@@ -105,6 +105,7 @@ export interface ServiceStatus {
   readonly protocol: 'tcp' | 'udp';
   readonly scheduler: string;
   readonly forwarding: string;
+  /** Closing ones included, until their timeout. */
   readonly connectionsActive: number;
   readonly connectionsTotal: number;
   readonly backends: readonly BackendStatus[];

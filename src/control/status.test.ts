@@ -24,7 +24,7 @@ import {
   takeOver,
 } from './control.harness.ts';
 import { Publisher } from './publisher.ts';
-import { buildStatus, type Status } from './status.ts';
+import { buildStatus, type Status, type StatusSources } from './status.ts';
 
 const TEXT = fileText([serviceText('web', 80, [11, 12])]);
 
@@ -36,17 +36,22 @@ async function publishedMemory() {
   return { memory, publisher };
 }
 
-function statusOf(memory: MainMemory, publisher: Publisher): Status {
-  return buildStatus({
+function sourcesOf(memory: MainMemory, publisher: Publisher): StatusSources {
+  return {
     memory,
     plan: { configurationFile: '/etc/weir.yaml', interfaceNames: ['ext0', 'int0'] },
     version: '0.1.0',
     configuration: publisher.generation === 0 ? undefined : parsed(TEXT),
     ids: publisher.runningIds,
+    formerBackends: publisher.formerBackends,
     generation: publisher.generation,
     monotonicMs: 1500,
     wallClockMs: 1_700_000_060_000,
-  });
+  };
+}
+
+function statusOf(memory: MainMemory, publisher: Publisher): Status {
+  return buildStatus(sourcesOf(memory, publisher));
 }
 
 describe('buildStatus', () => {
@@ -175,6 +180,17 @@ describe('buildStatus', () => {
     });
     expect(web.backends[1].share).toBe(0.25);
     expect(status.connections).toMatchObject({ capacity: 1024, live: 1, taken: 2 });
+  });
+
+  it('counts the connections of backends that are configured no longer', async () => {
+    const { memory, publisher } = await publishedMemory();
+    const gone = publisher.runningIds.backends.get('web/b11') as number;
+    memory.doubles[backendCounters(backendCountersBase(memory, 0), gone) + BACKEND_ACTIVE] = 5;
+    const next = fileText([serviceText('web', 80, [12])]);
+    await publisher.publish(parsed(next), next);
+    const status = buildStatus({ ...sourcesOf(memory, publisher), configuration: parsed(next) });
+    expect(status.services[0].connectionsActive).toBe(0);
+    expect(status.connections.live).toBe(5);
   });
 
   it('lists neighbors by interface and address', async () => {

@@ -17,7 +17,7 @@ import * as layout from '../memory/layout.ts';
 import { REASONS, VERDICTS } from '../memory/reasons.ts';
 import type { MainMemory } from '../memory/region.ts';
 import { INTERFACE_KINDS, INTERFACE_MODES } from '../netif/contract.ts';
-import { readBackend } from '../tables/connection-backends.ts';
+import { BACKEND_ACTIVE, readBackend, sumBackend } from '../tables/connection-backends.ts';
 import { NEIGHBOR_STATES } from '../tables/neighbor-entry.ts';
 import { NeighborTable, NOT_FOUND } from '../tables/neighbor-table.ts';
 import { formatMac } from '../wire/ethernet.ts';
@@ -48,6 +48,8 @@ export interface StatusSources {
   /** What runs; undefined before the first publication. */
   readonly configuration: Configuration | undefined;
   readonly ids: Ids;
+  /** Numbers of backends that are configured no longer. */
+  readonly formerBackends: readonly number[];
   readonly generation: number;
   /** Now, as in main memory (base/clock.ts), and as Date.now(). */
   readonly monotonicMs: number;
@@ -77,7 +79,7 @@ export function buildStatus(sources: StatusSources): Status {
       interfaceStatus(memory, name, i, totals),
     ),
     totals: totalsStatus(totals),
-    connections: connectionsStatus(memory, services),
+    connections: connectionsStatus(sources, services),
     services,
     neighbors: neighborsStatus(memory, sources.plan.interfaceNames),
   };
@@ -196,12 +198,16 @@ function totalsStatus({ single, verdicts, reasons }: CountersReading): TotalsSta
 }
 
 function connectionsStatus(
-  memory: MainMemory,
+  { memory, formerBackends }: StatusSources,
   services: readonly ServiceStatus[],
 ): ConnectionsStatus {
+  const former = formerBackends.reduce(
+    (sum, backend) => sum + sumBackend(memory, backend, BACKEND_ACTIVE),
+    0,
+  );
   return {
     capacity: memory.layout.connections,
-    live: services.reduce((sum, service) => sum + service.connectionsActive, 0),
+    live: services.reduce((sum, service) => sum + service.connectionsActive, former),
     taken: sumCounter(memory, COUNTER_CONNECTIONS_TAKEN),
     halfOpen: sumCounter(memory, COUNTER_HALF_OPEN),
     inserted: sumCounter(memory, COUNTER_CONNECTIONS_INSERTED),
