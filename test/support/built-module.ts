@@ -26,9 +26,8 @@ function build(): void {
   if (built) return;
   built = true;
   const stamp = join(TOP, 'dist', '.tsbuildinfo');
-  const folders = ['base', 'memory', 'tables', 'sys', 'netif'].map((name) =>
-    join(TOP, 'src', name),
-  );
+  const names = ['base', 'wire', 'memory', 'tables', 'distribution', 'sys', 'netif', 'control'];
+  const folders = names.map((name) => join(TOP, 'src', name));
   const newest = Math.max(...folders.map(newestSource));
   if (existsSync(stamp) && statSync(stamp).mtimeMs > newest) return;
   const compiler = join(TOP, 'node_modules', 'typescript', 'bin', 'tsc');
