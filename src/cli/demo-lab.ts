@@ -10,7 +10,7 @@ import { privileges } from '../lab/privileges.ts';
 import { type LabServer, startWebServer } from '../lab/servers.ts';
 import { WeirProcess } from '../lab/weir-process.ts';
 
-export const SWITCHING_PROCESSORS = 2;
+const SWITCHING_PROCESSORS = 2;
 const SERVERS = 3;
 const REPORT_INTERVAL_MS = 200;
 
