@@ -55,6 +55,8 @@ export class WaitingPackets {
     this.arp = arp;
     this.macHighOf = macHighOf;
     this.macLowOf = macLowOf;
+    // What a killed process held has gone with it: its frames are back in the pool.
+    counters.setWaiting(0);
   }
 
   /** How many packets are held. */
@@ -129,13 +131,13 @@ export class WaitingPackets {
       this.pool.give(offset);
       return refused;
     }
-    const isLate = ((nowMs - this.deadlines[at]) | 0) >= 0;
-    if (!isLate && !this.neighbors.isUnreachable(neighbor)) {
+    if (!this.neighbors.isUnreachable(neighbor)) {
+      // Also for the last time when it is late: the neighbor may have failed at this very moment.
       if (this.neighbors.shouldProbe(neighbor, nowMs) !== 0) {
         const target = this.neighbors.address(neighbor);
         this.arp.ask(this.egresses[at], target, configuration, neighbor, false);
       }
-      return reasons.WAITING;
+      if (((nowMs - this.deadlines[at]) | 0) < 0) return reasons.WAITING;
     }
     this.pool.give(offset);
     return reasons.NEIGHBOR_UNRESOLVED;

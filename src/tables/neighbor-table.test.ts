@@ -169,6 +169,16 @@ describe('states', () => {
     expect(table.readMac(index)).toBe(1);
   });
 
+  it('is asked anew when nobody has wanted it since it was asked in vain', () => {
+    const { table } = made();
+    const index = table.findOrCreate(3, ADDRESS, START);
+    for (const ms of [0, 1000, 2000]) expect(table.use(index, after(ms))).toBe(WAIT_AND_PROBE);
+    expect(table.use(index, after(60_000))).toBe(WAIT_AND_PROBE);
+    expect(table.use(index, after(61_000))).toBe(WAIT_AND_PROBE);
+    expect(table.use(index, after(62_000))).toBe(WAIT_AND_PROBE);
+    expect(table.use(index, after(63_000))).toBe(UNREACHABLE);
+  });
+
   it('goes out of date, is used on, delays, and is asked before it is given up', () => {
     const { table, index } = resolved();
     const walk = (ms: number) => table.use(index, after(ms));

@@ -293,7 +293,9 @@ export class NeighborTable {
     const seen = Atomics.load(this.words, at + entry.LAST_PROBE_AT);
     if (!entry.isOld(now, seen, TIMINGS.retryMs)) return WAIT;
     if (!this.claimProbe(at, seen, now)) return WAIT;
-    const probes = Atomics.load(this.words, at + entry.PROBES);
+    // When nobody has wanted it for so long, it would have failed and be asked again by now.
+    const isAnew = entry.isOld(now, seen, TIMINGS.retryMs + TIMINGS.failedHoldMs);
+    const probes = isAnew ? 0 : Atomics.load(this.words, at + entry.PROBES);
     if (probes >= TIMINGS.maxProbes) {
       return this.change(at, entry.NEIGHBOR_INCOMPLETE, entry.NEIGHBOR_FAILED) ? UNREACHABLE : WAIT;
     }

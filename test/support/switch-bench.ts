@@ -124,14 +124,11 @@ export class SwitchBench {
     this.memory = plainMainMemory({ connections, frames, processors });
     this.publisher = new Publisher(this.memory);
     this.describeInterfaces();
-    const perInterface = this.wiring.map((owners) =>
-      owners.map(() => {
-        const wire = options.wire ?? 256;
-        this.lanes.push({ incoming: new LoopbackLane(wire), outgoing: new LoopbackLane(wire) });
-        return this.lanes.length - 1;
-      }),
-    );
-    for (let p = 0; p < processors; p++) this.startProcessor(p, perInterface);
+    for (let i = 0; i < this.wiring.flat().length; i++) {
+      const wire = options.wire ?? 256;
+      this.lanes.push({ incoming: new LoopbackLane(wire), outgoing: new LoopbackLane(wire) });
+    }
+    for (let p = 0; p < processors; p++) this.processors.push(this.makeProcessor(p));
   }
 
   /** A switch that runs, has announced itself, and knows its neighbors. */
@@ -141,6 +138,11 @@ export class SwitchBench {
     for (const address of options.known ?? [CLIENT, B1, B2]) bench.know(address);
     bench.announce();
     return bench;
+  }
+
+  /** A switch to which nothing has been published yet. */
+  static unconfigured(options: BenchOptions = {}): SwitchBench {
+    return new SwitchBench(options);
   }
 
   private describeInterfaces(): void {
@@ -158,13 +160,19 @@ export class SwitchBench {
     }
   }
 
-  private startProcessor(processor: number, laneNumbers: number[][]): void {
+  /** As after a kill: a new process takes over the processor's place. */
+  restart(processor: number): void {
+    this.processors[processor] = this.makeProcessor(processor);
+  }
+
+  private makeProcessor(processor: number): SwitchingProcessor {
     const own: ProcessorQueue[] = [];
+    let socket = 0;
     for (const [i, owners] of this.wiring.entries()) {
       this.queues[i] ??= [];
       for (const [queue, owner] of owners.entries()) {
+        const socketNumber = socket++;
         if (owner !== processor) continue;
-        const socketNumber = laneNumbers[i][queue];
         const { incoming, outgoing } = this.lanes[socketNumber];
         own.push({
           interfaceNumber: i,
@@ -178,7 +186,7 @@ export class SwitchBench {
       }
     }
     const wake = (other: number) => this.woken.push(other);
-    this.processors.push(new SwitchingProcessor(this.memory, processor, own, wake, this.now));
+    return new SwitchingProcessor(this.memory, processor, own, wake, this.now);
   }
 
   /** Changes a word (INTERFACE_*) of an interface. */
@@ -188,11 +196,16 @@ export class SwitchBench {
 
   /** Publishes the default configuration with these changes, as control does. */
   async publish(changes: Record<string, unknown>): Promise<void> {
+    await this.publishWithoutTurn(changes);
+    this.turn();
+  }
+
+  /** The same, but nobody notices yet. */
+  async publishWithoutTurn(changes: Record<string, unknown>): Promise<void> {
     const text = configurationText(changes, this.processors.length);
     const { configuration, faults } = parseConfiguration(text, 'bench.yaml');
     if (configuration === undefined) throw new Error(JSON.stringify(faults));
     await this.publisher.publish(configuration, text);
-    this.turn();
   }
 
   /** Makes a host's MAC address known for good. */
