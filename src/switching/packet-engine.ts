@@ -12,6 +12,9 @@ import type { OwnQueue } from './transmitter.ts';
 /** Most frames taken from one queue before the next queue has its turn. */
 export const BURST_SIZE = 64;
 
+/** Bursts shorter than this are not worth warming. */
+const WARM_FROM = 4;
+
 export class PacketEngine {
   private readonly queues: readonly OwnQueue[];
   private readonly filter: PacketFilter;
@@ -53,6 +56,7 @@ export class PacketEngine {
     const { offsets, lengths } = this;
     queue.reclaim();
     const count = queue.receiveBurst(offsets, lengths, BURST_SIZE);
+    if (count >= WARM_FROM) this.filter.warm(offsets, lengths, count);
     for (let i = 0; i < count; i++) {
       this.counters.received(interfaceNumber, lengths[i]);
       if (this.filter.process(interfaceNumber, offsets[i], lengths[i], nowMs) === 0) {

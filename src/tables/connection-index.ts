@@ -65,6 +65,8 @@ export class ConnectionIndex {
   private readonly mask: number;
   private readonly lines: number;
   private readonly epoch: ConnectionEpoch;
+  /** Keeps the compiler from dropping reads that are made to have the line at hand. */
+  touched = 0;
 
   constructor(memory: MainMemory, epoch: ConnectionEpoch) {
     this.words = memory.words;
@@ -82,6 +84,33 @@ export class ConnectionIndex {
     if (entry !== NOT_FOUND) return entry;
     const second = this.buckets + ((secondHash(hash) & this.mask) << 4);
     return this.lookupIn(second, hash, source, destination, ports, protocol);
+  }
+
+  /** Reads the line where a lookup of the key begins, so that it is at hand. @returns the hash. @hot */
+  touchBucket(source: number, destination: number, ports: number, protocol: number): number {
+    const hash = keyHash(source, destination, ports, protocol);
+    this.touched ^= this.words[this.buckets + ((hash & this.mask) << 4)];
+    return hash;
+  }
+
+  /**
+   * Reads the record that a lookup with this hash will most likely find. Without branches: a branch that
+   * hangs on memory would make the next packet's reads wait for this one's. @hot
+   */
+  touchRecord(hash: number): void {
+    const { words } = this;
+    const bucket = this.buckets + ((hash & this.mask) << 4);
+    const start = hash >>> SLOT_SHIFT;
+    const first = words[bucket + (start & SLOT_MASK)];
+    const second = words[bucket + ((start + 1) & SLOT_MASK)];
+    const third = words[bucket + ((start + 2) & SLOT_MASK)];
+    // All ones where the tag is that of the key, else zero.
+    const isFirst = (((first ^ hash) >>> TAG_SHIFT) - 1) >> 31;
+    const isSecond = (((second ^ hash) >>> TAG_SHIFT) - 1) >> 31;
+    const slot = (first & isFirst) | (~isFirst & ((second & isSecond) | (third & ~isSecond)));
+    const record = ((slot & RECORD_MASK) - 1) & RECORD_MASK & ((slot | -slot) >> 31);
+    const entry = (record << 1) | ((slot >>> 24) & 1);
+    this.touched ^= words[this.lines + (entry << LINE_SHIFT) + LINE_SOURCE];
   }
 
   /** @hot */
