@@ -4,11 +4,12 @@
 // each request is a connection of its own, if the service is scheduled by Maglev.
 // HTTP servers name themselves in the body, DNS servers in the TXT record of 'server.lab'.
 // Run as: fixed-port-client.js '{"protocol":"udp", …}'. Prints one JSON object: port → answers, null
-// for one that did not come in time. Nothing is ever sent twice.
+// for one that did not come in time, an errno name for a connection that failed. Nothing is ever sent twice.
 
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import { argv, stdout } from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface FixedPortOptions {
   protocol: 'tcp' | 'udp';
@@ -65,7 +66,7 @@ async function askUdp(options: FixedPortOptions, localPort: number): Promise<(st
 /** One request on a connection of its own; the server closes it, so that the port is free again. */
 function askTcpOnce({ host, port }: FixedPortOptions, localPort: number): Promise<string | null> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port, localPort, localAddress: undefined });
+    const socket = connect({ host, port, localPort });
     let text = '';
     socket.setTimeout(PATIENCE_MS, () => socket.destroy());
     socket.on('connect', () =>
@@ -74,10 +75,13 @@ function askTcpOnce({ host, port }: FixedPortOptions, localPort: number): Promis
     socket.on('data', (bytes) => {
       text += bytes.toString('latin1');
     });
-    socket.on('error', () => {});
+    let problem: string | null = null;
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      problem = error.code ?? error.message;
+    });
     socket.on('close', () => {
       const body = text.split('\r\n\r\n')[1]?.trim();
-      resolve(text.startsWith('HTTP/1.1 200') && body ? body : null);
+      resolve(text.startsWith('HTTP/1.1 200') && body ? body : problem);
     });
   });
 }
@@ -85,7 +89,13 @@ function askTcpOnce({ host, port }: FixedPortOptions, localPort: number): Promis
 async function askTcp(options: FixedPortOptions, localPort: number): Promise<(string | null)[]> {
   const answers: (string | null)[] = [];
   for (let round = 0; round < options.rounds; round += 1) {
-    answers.push(await askTcpOnce(options, localPort));
+    let answer = await askTcpOnce(options, localPort);
+    // Our last FIN is not acknowledged yet: the kernel still has the port, and nothing was sent.
+    for (let patience = PATIENCE_MS; answer === 'EADDRNOTAVAIL' && patience > 0; patience -= 10) {
+      await sleep(10);
+      answer = await askTcpOnce(options, localPort);
+    }
+    answers.push(answer);
   }
   return answers;
 }
