@@ -10,16 +10,14 @@ import {
   computeLayout,
   HEADER_INTERFACES,
   HEADER_STARTED_AT,
-  INTERFACE_LINK_UP,
   type MemorySizes,
 } from '../memory/layout.ts';
 import { attachMainMemory, formatMainMemory } from '../memory/region.ts';
 import { createEvent } from '../sys/event-fd.ts';
-import { readLink } from '../sys/link.ts';
 import { attachMemoryFile, createMemoryFile } from '../sys/main-memory.ts';
-import { watchLinks } from '../sys/netlink.ts';
 import { takeFileDescriptor } from '../sys/process.ts';
-import { type InterfaceRequest, noteLink, openInterfaces } from './open-interfaces.ts';
+import { LinkWatch } from './link-watch.ts';
+import { InterfaceOpener, type InterfaceRequest } from './open-interfaces.ts';
 import { isSameProcess } from './process-identity.ts';
 import { liveSwitching, type MachineState, readStateFile, stateFilePath } from './state-file.ts';
 import { type Machine, Supervisor } from './supervisor.ts';
@@ -59,22 +57,26 @@ export async function runSupervisor(
     );
   }
   const holder = state === undefined ? undefined : liveSwitching(state);
-  let supervisor: Supervisor;
   if (state !== undefined && holder !== undefined) {
-    const machine = takeOverMachine(state, holder.pid, paths);
-    supervisor = new Supervisor(machine);
+    const { machine, opener } = takeOverMachine(state, holder.pid, paths, log);
+    const supervisor = new Supervisor(machine);
     log.warning('the supervisor before was killed: its processes are taken over as they run');
-    watchInterfaces(machine, log);
     supervisor.adopt(state);
+    new LinkWatch(supervisor, opener, log).start();
     // The file may have changed since; what cannot be taken up now is refused by control, and logged.
     supervisor.reload();
-  } else {
-    const machine = buildMachine(configuration, paths, log);
-    supervisor = new Supervisor(machine);
-    watchInterfaces(machine, log);
-    supervisor.start();
+    return await untilStopped(supervisor, log);
   }
+  const { machine, opener } = buildMachine(configuration, paths, log);
+  const supervisor = new Supervisor(machine);
+  supervisor.start();
+  new LinkWatch(supervisor, opener, log).start();
   return await untilStopped(supervisor, log);
+}
+
+interface Opened {
+  readonly machine: Machine;
+  readonly opener: InterfaceOpener;
 }
 
 interface Paths {
@@ -83,7 +85,7 @@ interface Paths {
 }
 
 /** Fresh main memory and freshly opened interfaces. */
-function buildMachine(configuration: MachineConfiguration, paths: Paths, log: Log): Machine {
+function buildMachine(configuration: MachineConfiguration, paths: Paths, log: Log): Opened {
   const { processors, limits, interfaces } = configuration;
   const sizes: MemorySizes = { ...limits, processors: processors.switching };
   const layout = computeLayout(sizes);
@@ -95,20 +97,22 @@ function buildMachine(configuration: MachineConfiguration, paths: Paths, log: Lo
   const size = (layout.totalSize / 2 ** 20).toFixed(0);
   const pages = file.hugePages ? 'huge pages' : 'pages of 4 KiB';
   log.info(`main memory: ${size} MiB in ${pages}, ${limits.connections} connections`);
-  return {
+  const opener = new InterfaceOpener(memory, range, log);
+  const machine = {
     memory,
     memoryFileDescriptor: file.fd,
-    ...openInterfaces(interfaces, memory, range, log),
+    interfaces: opener.openAll(interfaces),
     interfaceNames: interfaces.map(({ name }) => name),
     eventFileDescriptors: Array.from({ length: processors.switching }, () => createEvent()),
     idle: processors.idle,
     cpus: processors.cpus ?? [],
     ...paths,
   };
+  return { machine, opener };
 }
 
 /** The machine of a killed supervisor: its descriptors are copied out of a switching processor. */
-function takeOverMachine(state: MachineState, holder: number, paths: Paths): Machine {
+function takeOverMachine(state: MachineState, holder: number, paths: Paths, log: Log): Opened {
   const taken = new Map<number, number>();
   const take = (fd: number): number => {
     const copy = taken.get(fd) ?? takeFileDescriptor(holder, fd);
@@ -117,46 +121,21 @@ function takeOverMachine(state: MachineState, holder: number, paths: Paths): Mac
   };
   const memoryFileDescriptor = take(state.memoryFileDescriptor);
   const range = attachMemoryFile(memoryFileDescriptor, state.memorySize);
-  return {
-    memory: attachMainMemory(range.buffer),
+  const memory = attachMainMemory(range.buffer);
+  const machine = {
+    memory,
     memoryFileDescriptor,
-    queues: state.queues.map((queue) => ({
-      ...queue,
-      fileDescriptor: take(queue.fileDescriptor),
-    })),
     eventFileDescriptors: state.eventFileDescriptors.map(take),
-    heldFileDescriptors: state.heldFileDescriptors.map(take),
+    interfaces: state.interfaces.map(({ queues, heldFileDescriptors }) => ({
+      queues: queues.map((queue) => ({ ...queue, fileDescriptor: take(queue.fileDescriptor) })),
+      heldFileDescriptors: heldFileDescriptors.map(take),
+    })),
     interfaceNames: state.interfaceNames,
     idle: state.idle,
     cpus: state.cpus,
     ...paths,
   };
-}
-
-/** Keeps what main memory says of the links true: state, MAC address, MTU. */
-function watchInterfaces(machine: Machine, log: Log): void {
-  const { memory, interfaceNames } = machine;
-  const look = (interfaceNumber: number): void => {
-    const name = interfaceNames[interfaceNumber];
-    const upWord = memory.interfaceWord(interfaceNumber, INTERFACE_LINK_UP);
-    const wasUp = memory.words[upWord];
-    try {
-      noteLink(memory, interfaceNumber, readLink(name));
-    } catch (error) {
-      if (!(error instanceof WeirError)) throw error;
-      Atomics.store(memory.words, upWord, 0);
-    }
-    const isUp = memory.words[upWord];
-    if (wasUp !== isUp) log.warning(`${name}: link ${isUp === 0 ? 'down' : 'up'}`);
-  };
-  const lookAtAll = (): void => {
-    for (const interfaceNumber of interfaceNames.keys()) look(interfaceNumber);
-  };
-  watchLinks(({ name }) => {
-    const interfaceNumber = interfaceNames.indexOf(name);
-    if (interfaceNumber >= 0) look(interfaceNumber);
-  }, lookAtAll);
-  lookAtAll();
+  return { machine, opener: new InterfaceOpener(memory, range, log) };
 }
 
 /** Resolves to the exit code when a signal has ended everything. */

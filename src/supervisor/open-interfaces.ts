@@ -44,50 +44,82 @@ interface OpenedInterface {
   readonly held: readonly number[];
 }
 
-export interface OpenedInterfaces {
+/** What an opened interface adds to the machine. */
+export interface InterfaceParts {
   readonly queues: readonly QueuePlan[];
   readonly heldFileDescriptors: readonly number[];
 }
 
-/** Opens all of them, or throws and leaves closing to the end of the process. */
-export function openInterfaces(
-  requests: readonly InterfaceRequest[],
-  memory: MainMemory,
-  range: ReservedRange,
-  log: Log,
-): OpenedInterfaces {
-  const opener = new AfXdpOpener(range, memory.layout);
-  const { processors } = memory.layout;
-  const opened = requests.map((request) => openOne(request, opener, processors, log));
-  const assignment = assignQueues(
-    opened.map(({ fileDescriptors }, i) => ({
-      queues: fileDescriptors.length,
-      processor: requests[i].processor,
-    })),
-    processors,
-  );
-  const queues: QueuePlan[] = [];
-  for (const [interfaceNumber, one] of opened.entries()) {
-    writeInterfaceBlock(memory, interfaceNumber, one, assignment[interfaceNumber]);
-    for (const [queue, fileDescriptor] of one.fileDescriptors.entries()) {
-      queues.push({
-        interfaceNumber,
-        interfaceName: one.link.name,
-        kind: one.kind,
-        queue,
-        processor: assignment[interfaceNumber][queue],
-        socketNumber: queues.length,
-        fileDescriptor,
-        geometry: one.geometry,
-      });
-    }
-    const polled = assignment[interfaceNumber].join(', ');
-    log.info(
-      `${one.link.name}: ${one.kind}, ${one.mode}, ${one.fileDescriptors.length} queue(s) ` +
-        `polled by switching processor ${polled}`,
-    );
+/** Opens interfaces into one main memory: all at the start, one again when it has come back. */
+export class InterfaceOpener {
+  private readonly memory: MainMemory;
+  private readonly opener: AfXdpOpener;
+  private readonly log: Log;
+
+  constructor(memory: MainMemory, range: ReservedRange, log: Log) {
+    this.memory = memory;
+    this.opener = new AfXdpOpener(range, memory.layout);
+    this.log = log;
   }
-  return { queues, heldFileDescriptors: opened.flatMap(({ held }) => held) };
+
+  /** Opens all of them, or throws and leaves closing to the end of the process. */
+  openAll(requests: readonly InterfaceRequest[]): InterfaceParts[] {
+    const { processors } = this.memory.layout;
+    const opened = requests.map((request) => this.open(request));
+    const assignment = assignQueues(
+      opened.map(({ fileDescriptors }, i) => ({
+        queues: fileDescriptors.length,
+        processor: requests[i].processor,
+      })),
+      processors,
+    );
+    let socketNumber = 0;
+    return opened.map((one, interfaceNumber) => {
+      const parts = this.parts(one, interfaceNumber, assignment[interfaceNumber], socketNumber);
+      socketNumber += parts.queues.length;
+      return parts;
+    });
+  }
+
+  /**
+   * Opens an interface that was deleted and made anew, as it was before: the same kind, queues, pollers
+   * and socket numbers.
+   */
+  reopen(before: readonly QueuePlan[]): InterfaceParts {
+    const [{ interfaceName: name, interfaceNumber, kind, socketNumber }] = before;
+    const opened = this.open({ name, kind, queues: before.length });
+    const processors = before.map(({ processor }) => processor);
+    return this.parts(opened, interfaceNumber, processors, socketNumber);
+  }
+
+  private open(request: InterfaceRequest): OpenedInterface {
+    return openOne(request, this.opener, this.memory.layout.processors, this.log);
+  }
+
+  private parts(
+    opened: OpenedInterface,
+    interfaceNumber: number,
+    processorOfQueue: readonly number[],
+    firstSocketNumber: number,
+  ): InterfaceParts {
+    const { kind, mode, link, fileDescriptors, geometry, held } = opened;
+    writeInterfaceBlock(this.memory, interfaceNumber, opened, processorOfQueue);
+    this.log.info(
+      `${link.name}: ${kind}, ${mode}, ${fileDescriptors.length} queue(s) ` +
+        `polled by switching processor ${processorOfQueue.join(', ')}`,
+    );
+    const queues = fileDescriptors.map((fileDescriptor, queue) => ({
+      interfaceNumber,
+      interfaceName: link.name,
+      kind,
+      queue,
+      processor: processorOfQueue[queue],
+      socketNumber: firstSocketNumber + queue,
+      fileDescriptor,
+      geometry,
+    }));
+    return { queues, heldFileDescriptors: held };
+  }
 }
 
 /** As many queues as asked for, else all: frames of a queue that nobody polls would not reach us. */

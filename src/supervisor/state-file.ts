@@ -7,8 +7,8 @@
 // notices). Invariant: identities, not pids alone, so that a file from before a reboot means nothing.
 
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import type { QueuePlan } from '../base/process-plan.ts';
 import { LAYOUT_VERSION } from '../memory/layout.ts';
+import type { InterfaceParts } from './open-interfaces.ts';
 import { isSameProcess, type ProcessIdentity } from './process-identity.ts';
 
 /** Everything of a machine but its memory; descriptors are numbered as in a switching processor. */
@@ -19,9 +19,8 @@ export interface MachineState {
   readonly control: ProcessIdentity | undefined;
   readonly memorySize: number;
   readonly memoryFileDescriptor: number;
-  readonly queues: readonly QueuePlan[];
   readonly eventFileDescriptors: readonly number[];
-  readonly heldFileDescriptors: readonly number[];
+  readonly interfaces: readonly InterfaceParts[];
   readonly interfaceNames: readonly string[];
   readonly idle: 'busy' | 'adaptive';
   readonly cpus: readonly number[];

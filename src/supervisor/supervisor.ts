@@ -7,7 +7,7 @@
 import { fileURLToPath } from 'node:url';
 import { monotonicMs } from '../base/clock.ts';
 import { Log } from '../base/log.ts';
-import type { ControlPlan, QueuePlan, SwitchingPlan } from '../base/process-plan.ts';
+import type { ControlPlan, SwitchingPlan } from '../base/process-plan.ts';
 import {
   EPOCH_QUIESCENT,
   HEADER_CONTROL_PID,
@@ -29,7 +29,9 @@ import {
 } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import { signalEvent } from '../sys/event-fd.ts';
+import { closeFd } from '../sys/libc.ts';
 import { Child, type ChildSpecification } from './child.ts';
+import type { InterfaceParts } from './open-interfaces.ts';
 import { identify, isSameProcess, type ProcessIdentity } from './process-identity.ts';
 import { type MachineState, removeStateFile, stateFilePath, writeStateFile } from './state-file.ts';
 
@@ -43,12 +45,11 @@ const HUNG_AFTER_MS = 3000;
 export interface Machine {
   readonly memory: MainMemory;
   readonly memoryFileDescriptor: number;
-  readonly queues: readonly QueuePlan[];
+  /** By interface number: its queues, and what keeps its program alive. */
+  readonly interfaces: readonly InterfaceParts[];
   readonly interfaceNames: readonly string[];
   /** One per switching processor. */
   readonly eventFileDescriptors: readonly number[];
-  /** Descriptors that keep programs and maps alive; held by every switching processor too. */
-  readonly heldFileDescriptors: readonly number[];
   readonly idle: 'busy' | 'adaptive';
   /** CPU of each switching processor, or -1. */
   readonly cpus: readonly number[];
@@ -63,7 +64,7 @@ const SWITCHING_ENTRY_POINT = fileURLToPath(new URL('../switching/main.js', impo
 const CONTROL_ENTRY_POINT = fileURLToPath(new URL('../control/main.js', import.meta.url));
 
 export class Supervisor {
-  private readonly machine: Machine;
+  machine: Machine;
   private readonly log = new Log('supervisor');
   private readonly switching: Child[];
   private readonly control: Child;
@@ -118,6 +119,22 @@ export class Supervisor {
     this.watch = setInterval(() => this.watchHeartbeats(), WATCH_INTERVAL_MS);
   }
 
+  /**
+   * An interface was opened anew: every switching processor is started again, with its sockets. Frames
+   * that the old ones held are found by that start; connections are in main memory.
+   */
+  replaceInterface(interfaceNumber: number, parts: InterfaceParts): void {
+    const { interfaces } = this.machine;
+    const old = interfaces[interfaceNumber];
+    this.machine = {
+      ...this.machine,
+      interfaces: interfaces.map((one, i) => (i === interfaceNumber ? parts : one)),
+    };
+    for (const child of this.switching) child.signal('SIGKILL');
+    for (const fd of old.heldFileDescriptors) closeFd(fd);
+    for (const { fileDescriptor } of old.queues) closeFd(fileDescriptor);
+  }
+
   /** Passes a request to read the configuration again on to the control processor. */
   reload(): void {
     this.control.signal('SIGHUP');
@@ -143,7 +160,7 @@ export class Supervisor {
       processor,
       memoryFileDescriptor: numbered.memoryFileDescriptor,
       memorySize: machine.memory.layout.totalSize,
-      queues: numbered.queues,
+      queues: numbered.interfaces.flatMap(({ queues }) => queues),
       eventFileDescriptors: numbered.eventFileDescriptors,
       idle: machine.idle,
       cpu: machine.cpus[processor] ?? -1,
@@ -262,12 +279,14 @@ function inheritance(machine: Machine) {
   const inherited = new InheritanceList();
   const numbered = {
     memoryFileDescriptor: inherited.add(machine.memoryFileDescriptor),
-    queues: machine.queues.map((queue) => ({
-      ...queue,
-      fileDescriptor: inherited.add(queue.fileDescriptor),
-    })),
     eventFileDescriptors: machine.eventFileDescriptors.map((fd) => inherited.add(fd)),
-    heldFileDescriptors: machine.heldFileDescriptors.map((fd) => inherited.add(fd)),
+    interfaces: machine.interfaces.map(({ queues, heldFileDescriptors }) => ({
+      queues: queues.map((queue) => ({
+        ...queue,
+        fileDescriptor: inherited.add(queue.fileDescriptor),
+      })),
+      heldFileDescriptors: heldFileDescriptors.map((fd) => inherited.add(fd)),
+    })),
   };
   return { list: inherited.list, numbered };
 }
