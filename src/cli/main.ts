@@ -42,7 +42,9 @@ function program(): Command {
     )
     .action(async (options: FileOptions) => {
       const { run } = await import('./run.ts');
-      process.exitCode = await run(options.config, options.socket);
+      const exitCode = await run(options.config, options.socket);
+      // Links are watched for as long as there is a process, so it does not end by itself.
+      process.exit(exitCode);
     });
 
   weir
