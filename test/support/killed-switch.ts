@@ -1,0 +1,91 @@
+// What the scenarios need that kill processes of the switch or hinder them: a load whose connections
+// must all come out whole, the balance of packets where a killed process may have taken one along,
+// and the start of a supervisor after another.
+
+import { join } from 'node:path';
+import { execPath } from 'node:process';
+import { expect } from 'vitest';
+import { HttpLoad } from '../../src/lab/clients.ts';
+import { type LabProcess, start, topFolder, waitUntil } from '../../src/lab/command.ts';
+import type { LoadReport } from '../../src/lab/http-load-report.ts';
+import type { LabNetwork } from '../../src/lab/network.ts';
+import type { WeirProcess } from '../../src/lab/weir-process.ts';
+
+const UNHARMED = {
+  open: 0,
+  connectErrors: 0,
+  brokenConnections: 0,
+  movedConnections: 0,
+  failedRequests: 0,
+  failures: {},
+};
+const REST_DEADLINE_MS = 5000;
+
+export const sleep = (milliseconds: number) =>
+  new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
+
+/**
+ * Does something while connections through the switch are busy. All are open before it begins, all
+ * must still be open after it, and no request may have failed.
+ */
+export async function underLoad(
+  network: LabNetwork,
+  connections: number,
+  action: (load: HttpLoad) => Promise<void>,
+): Promise<LoadReport> {
+  const host = network.virtualAddress;
+  const load = new HttpLoad(network.client, { host, connections, intervalMs: 100 });
+  await waitUntil('all connections are open', () => load.latest?.open === connections);
+  await sleep(300);
+  await action(load);
+  await sleep(300);
+  expect(load.latest?.open, JSON.stringify(load.latest)).toBe(connections);
+  const report = await load.stop();
+  expect(report, JSON.stringify(report.failures)).toMatchObject(UNHARMED);
+  expect(report.connectionsOpened).toBe(connections);
+  return report;
+}
+
+/** Requests answered per second while so much time goes by. */
+export async function rateOver(load: HttpLoad, milliseconds: number): Promise<number> {
+  const before = load.latest!;
+  await sleep(milliseconds);
+  const after = load.latest!;
+  const seconds = (after.elapsedMs - before.elapsedMs) / 1000;
+  return Math.round((after.requests - before.requests) / seconds);
+}
+
+/**
+ * Waits until nothing moves any more, and gives the status then. Packets are counted one by one when
+ * they come in and when their verdict stands, so each kill may have left one without a verdict.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: the shape is that of control/status-shape.ts as JSON.
+export async function restAfterKills(weir: WeirProcess, kills: number): Promise<any> {
+  let status = await weir.status();
+  await waitUntil(
+    'the switch is at rest',
+    async () => {
+      const before = status.totals.received;
+      await sleep(50);
+      status = await weir.status();
+      return status.totals.received === before;
+    },
+    REST_DEADLINE_MS,
+    () => JSON.stringify(status.processes.switching, null, 1),
+  );
+  let without = 0;
+  for (const each of status.processes.switching) {
+    expect(each).toMatchObject({ state: 'running', waiting: 0 });
+    without += Math.abs(each.balance);
+  }
+  expect(without, 'packets without a verdict').toBeLessThanOrEqual(kills);
+  return status;
+}
+
+/** Starts weir once more, with the same command line, where its supervisor was killed. */
+export function startAgain(weir: WeirProcess): LabProcess {
+  const { configFile, socketPath, folder, namespace } = weir;
+  const args = [join(topFolder(), 'bin', 'weir'), 'run'];
+  args.push('--config', configFile, '--socket', socketPath);
+  return start(execPath, args, { namespace, logFile: join(folder, 'again.log') });
+}
