@@ -88,6 +88,7 @@ export const HEADER_EPOCH = 48;
 export const HEADER_TEXT_GENERATION = 64;
 /** Byte lengths of the two configuration texts (control). */
 export const HEADER_TEXT_LENGTH_A = 65;
+/** @public Reached as HEADER_TEXT_LENGTH_A + 1. */
 export const HEADER_TEXT_LENGTH_B = 66;
 /** Wall-clock second at which the running configuration was applied (control). */
 export const HEADER_APPLIED_AT = 67;

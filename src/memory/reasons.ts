@@ -6,6 +6,7 @@
 
 export const VERDICT_FORWARD = 0;
 export const VERDICT_DROP = 1;
+/** @public To control: no reason has it yet. */
 export const VERDICT_PUNT = 2;
 export const VERDICT_CONSUME = 3;
 

@@ -9,11 +9,9 @@ import { addressOf, lastErrno, libc, must, systemCallNumber } from './libc.ts';
 
 const MAP_CREATE = 0;
 const MAP_UPDATE_ELEM = 2;
-const MAP_DELETE_ELEM = 3;
 const PROG_LOAD = 5;
 const LINK_CREATE = 28;
 
-export const MAP_TYPE_ARRAY = 2;
 export const MAP_TYPE_XSKMAP = 17;
 const PROG_TYPE_XDP = 6;
 const ATTACH_TYPE_XDP = 37;
@@ -72,16 +70,6 @@ export function updateMapWord(mapFd: number, key: number, value: number): void {
   attributes.setBigUint64(16, BigInt(addressOf(valueWord)), true);
   must(bpf(MAP_UPDATE_ELEM, attributes), 'bpf(MAP_UPDATE_ELEM)', `key ${key}`);
   keepAlive(keyWord, valueWord);
-}
-
-/** Removes one element; that there was none is no error. */
-export function deleteMapWord(mapFd: number, key: number): void {
-  const keyWord = new Uint32Array([key]);
-  const attributes = attribute();
-  attributes.setUint32(0, mapFd, true);
-  attributes.setBigUint64(8, BigInt(addressOf(keyWord)), true);
-  bpf(MAP_DELETE_ELEM, attributes);
-  keepAlive(keyWord);
 }
 
 /** Memory that is known to the kernel by its address only must not be collected before the call. */

@@ -156,19 +156,3 @@ export function clearAmbientCapabilities(): void {
   // What is not inheritable cannot be ambient either: the kernel clears both.
   setCapabilities(effective, permitted, 0n);
 }
-
-/** Programs that `action` starts, synchronously, get these capabilities; later ones none. */
-export function withAmbientCapabilities<Result>(
-  names: readonly CapabilityName[],
-  action: () => Result,
-): Result {
-  const mask = capabilityMask(names);
-  const { effective, permitted } = mainThread();
-  setCapabilities(effective, permitted, mask);
-  raiseAmbient(mask);
-  try {
-    return action();
-  } finally {
-    clearAmbientCapabilities();
-  }
-}

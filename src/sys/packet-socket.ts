@@ -51,16 +51,10 @@ export const STATUS_CHECKSUM_NOT_READY = 1 << 3;
 export const STATUS_VLAN_VALID = 1 << 4;
 export const STATUS_VLAN_TPID_VALID = 1 << 6;
 // Of a transmit slot.
-export const STATUS_AVAILABLE = 0;
 export const STATUS_SEND_REQUEST = 1;
 export const STATUS_SENDING = 2;
-export const STATUS_WRONG_FORMAT = 4;
 
 export const FANOUT_HASH = 0;
-export const FANOUT_LOAD_BALANCE = 1;
-export const FANOUT_CPU = 2;
-export const FANOUT_ROLLOVER = 3;
-export const FANOUT_QUEUE = 5;
 
 /** Form of one ring: slots of a power of two, never straddling a block. */
 export interface PacketRingSize {

@@ -9,8 +9,6 @@ const POLLIN = 1;
 
 /** Bits of what `events` gives. */
 export const EVENT_READABLE = 1;
-export const EVENT_ERROR = 8;
-export const EVENT_HANG_UP = 16;
 /** The file descriptor is not open. */
 export const EVENT_INVALID = 32;
 

@@ -5,8 +5,6 @@
 import { env, execPath } from 'node:process';
 import { closeFd, libc, must, setInheritable, systemCallNumber } from './libc.ts';
 
-const PR_SET_PDEATHSIG = 1;
-const PR_SET_DUMPABLE = 4;
 const PR_SET_NO_NEW_PRIVS = 38;
 const RLIMIT_NOFILE = 7;
 const RLIMIT_MEMLOCK = 8;
@@ -20,16 +18,6 @@ export function setProcessTitle(title: string): void {
 /** No program that is started from here on gains rights by set-user-id or file capabilities. */
 export function forbidNewPrivileges(): void {
   must(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 'prctl(PR_SET_NO_NEW_PRIVS)');
-}
-
-/** Whether other processes of the same user may trace this one and read its memory. */
-export function setDumpable(dumpable: boolean): void {
-  must(libc.prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0), 'prctl(PR_SET_DUMPABLE)');
-}
-
-/** The signal (a number) that this process gets when the thread that started it ends. */
-export function setParentDeathSignal(signal: number): void {
-  must(libc.prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0), 'prctl(PR_SET_PDEATHSIG)');
 }
 
 /**

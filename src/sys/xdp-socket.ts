@@ -18,10 +18,8 @@ const XDP_UMEM_REG = 4;
 const XDP_UMEM_FILL_RING = 5;
 const XDP_UMEM_COMPLETION_RING = 6;
 const XDP_STATISTICS = 7;
-const XDP_OPTIONS = 8;
 /** Frames that one send in copy mode may take: Linux 6.17 and later, else 32. */
 const XDP_MAX_TX_SKB_BUDGET = 9;
-const XDP_OPTIONS_ZEROCOPY = 1;
 
 export const XDP_SHARED_UMEM = 1 << 0;
 export const XDP_COPY = 1 << 1;
@@ -137,12 +135,6 @@ function readOption(fd: number, option: number, size: number, call: string): Dat
   const result = libc.getsockopt(fd, SOL_XDP, option, value, length);
   must(result, `getsockopt(${call})`, `fd ${fd}`);
   return value;
-}
-
-/** Whether the driver moves the frames of a bound socket itself. */
-export function isZeroCopy(fd: number): boolean {
-  const flags = readOption(fd, XDP_OPTIONS, 4, 'XDP_OPTIONS').getUint32(0, true);
-  return (flags & XDP_OPTIONS_ZEROCOPY) !== 0;
 }
 
 export interface XdpStatistics {

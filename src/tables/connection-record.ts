@@ -73,6 +73,7 @@ export const LIFE_FOUND = 6;
 export const LIFE_EPOCH_SHIFT = 3;
 
 export const DIRECTION_TO_SERVER = 0;
+/** @public The other direction, by name. */
 export const DIRECTION_TO_CLIENT = 1;
 
 /** The protocol in a LINE_PORT word. @hot */

@@ -44,7 +44,7 @@ import {
 } from './connection-states.ts';
 
 export { NOT_FOUND } from './connection-index.ts';
-export { DIRECTION_TO_CLIENT, DIRECTION_TO_SERVER } from './connection-record.ts';
+export { DIRECTION_TO_SERVER } from './connection-record.ts';
 
 // Results of `publish`; any that is not negative is the entry of the connection that is there already.
 export const PUBLISHED = -1;
