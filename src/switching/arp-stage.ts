@@ -56,6 +56,7 @@ export class ArpStage {
     if (!arp.isComplete(view, message, (context.offset + context.length) | 0)) {
       return reasons.BAD_ARP;
     }
+    context.packetEnd = (message + arp.MESSAGE_SIZE) | 0;
     const operation = arp.operation(view, message);
     const sender = arp.senderAddress(view, message);
     const target = arp.targetAddress(view, message);
@@ -123,7 +124,7 @@ export class ArpStage {
     view.setInt32(message + TARGET_ADDRESS, asker);
     swapMacAddresses(view, offset);
     ethernet.setSource(view, offset, high, low);
-    const refused = this.transmitter.send(ingress, offset, context.length);
+    const refused = this.transmitter.send(ingress, offset, context.lengthToSend());
     if (refused !== reasons.CONTINUE) return refused;
     context.hasLeft = 1;
     return reasons.ARP_ANSWERED;

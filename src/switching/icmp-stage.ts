@@ -62,7 +62,11 @@ export class IcmpStage {
       if (!this.isIntact(context, length)) return reasons.BAD_TRANSPORT_CHECKSUM;
       if (!this.echoLimiter.allow(nowMs)) return reasons.ECHO_RATE_LIMITED;
       writeEchoReply(view, context);
-      const refused = this.transmitter.send(context.ingress, context.offset, context.length);
+      const refused = this.transmitter.send(
+        context.ingress,
+        context.offset,
+        context.lengthToSend(),
+      );
       if (refused !== reasons.CONTINUE) return refused;
       context.hasLeft = 1;
       return reasons.ECHO_ANSWERED;
@@ -105,11 +109,12 @@ export class IcmpStage {
     const reversed = (ports << 16) | (ports >>> 16);
     const entry = this.connections.lookup(destination, source, reversed, protocol);
     if (entry === NOT_FOUND || context.destination !== source) return reasons.ICMP_IGNORED;
-    if (!isForwardable(view, context.networkOffset)) return reasons.TTL_EXPIRED;
+    const isDirect = this.connections.forwarding(entry) === table.FORWARDING_DSR;
+    if (!isForwardable(view, context.networkOffset, isDirect)) return reasons.TTL_EXPIRED;
     context.record = entry >> 1;
     context.direction = entry & 1;
     let towards = this.connections.newAddress(entry);
-    if (this.connections.forwarding(entry) !== table.FORWARDING_DSR) {
+    if (!isDirect) {
       this.translate(context, embedded, transport, protocol, entry);
       towards = ipv4.destination(view, context.networkOffset);
     }

@@ -4,6 +4,9 @@
 // it still says everything that was decided, which is what tracing and `explain` read.
 // Invariant: all fields are int32; -1 stands for "none".
 
+/** Without the check sequence. */
+const ETHERNET_FRAME_MIN = 60;
+
 export class PacketContext {
   // The frame: offset in main memory, length in bytes, where it came in.
   offset = 0;
@@ -42,6 +45,16 @@ export class PacketContext {
 
   /** How it ended: an index into REASONS, or -1 while it waits for a neighbor. */
   reason = -1;
+
+  /**
+   * Length of the frame without what it has behind its packet, but for the padding that the least
+   * Ethernet frame needs: a small packet in a long frame must not be too long for the next link. @hot
+   */
+  lengthToSend(): number {
+    const needed = (this.packetEnd - this.offset) | 0;
+    const least = needed > ETHERNET_FRAME_MIN ? needed : ETHERNET_FRAME_MIN;
+    return this.length > least ? least : this.length;
+  }
 
   /** Begins a new packet. @hot */
   begin(offset: number, length: number, ingress: number): void {

@@ -253,6 +253,11 @@ const TAGGED: Row[] = [
 
 const NOT_FORWARDED: Row[] = [
   {
+    name: 'time to live 0, even to a direct server',
+    packetIn: request({ ...SYN, destinationPort: 81 }, { timeToLive: 0 }),
+    reason: 'ttl-expired',
+  },
+  {
     name: 'UDP to a port of no service',
     packetIn: query({ destinationPort: 54 }),
     reason: 'invalid-service',

@@ -195,7 +195,7 @@ export class PacketFilter {
     const { view } = this.memory;
     const { connections } = this;
     const isDirect = connections.forwarding(entry) === table.FORWARDING_DSR;
-    if (!isDirect && !isForwardable(view, context.networkOffset)) return reasons.TTL_EXPIRED;
+    if (!isForwardable(view, context.networkOffset, isDirect)) return reasons.TTL_EXPIRED;
     const length = (context.packetEnd - context.networkOffset) | 0;
     if (context.protocol === ipv4.PROTOCOL_TCP) {
       connections.updateTcp(entry, context.tcpFlags, nowMs, length);
@@ -233,9 +233,10 @@ export class PacketFilter {
 
   /** A damaged segment must not end an old connection, nor one that cannot go on. @hot */
   private mayBegin(context: PacketContext): boolean {
-    return (
-      isForwardable(this.memory.view, context.networkOffset) && this.isTransportIntact(context)
-    );
+    const { view } = this.memory;
+    const isDirect = this.connections.forwarding(context.record << 1) === table.FORWARDING_DSR;
+    if (!isForwardable(view, context.networkOffset, isDirect)) return false;
+    return this.isTransportIntact(context);
   }
 
   /** A packet of no connection: begins one (210), or is refused (208). @hot */
@@ -261,7 +262,7 @@ export class PacketFilter {
     if (!this.isTransportIntact(context)) return reasons.BAD_TRANSPORT_CHECKSUM;
     const forwarding = table.serviceForwarding(words, this.configuration, context.service);
     const isDirect = forwarding === table.FORWARDING_DSR;
-    if (!isDirect && !isForwardable(view, context.networkOffset)) return reasons.TTL_EXPIRED;
+    if (!isForwardable(view, context.networkOffset, isDirect)) return reasons.TTL_EXPIRED;
     const refused = this.newConnection.begin(context, this.configuration, nowMs);
     if (refused === BEGUN) {
       context.direction = DIRECTION_TO_SERVER;

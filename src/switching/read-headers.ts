@@ -57,9 +57,13 @@ function readTransport(view: DataView, context: PacketContext): number {
   return reasons.CONTINUE;
 }
 
-/** Whether the packet may be sent on: its time to live is taken down by one (RFC 1812 §5.3.1). @hot */
-export function isForwardable(view: DataView, networkOffset: number): boolean {
-  return ipv4.timeToLive(view, networkOffset) >= FORWARDABLE_TIME_TO_LIVE;
+/**
+ * Whether the packet may be sent on: its time to live is taken down by one (RFC 1812 §5.3.1), but not
+ * when it is direct, that is sent on below the network layer. @hot
+ */
+export function isForwardable(view: DataView, networkOffset: number, isDirect: boolean): boolean {
+  const least = isDirect ? 1 : FORWARDABLE_TIME_TO_LIVE;
+  return ipv4.timeToLive(view, networkOffset) >= least;
 }
 
 /** @hot */

@@ -29,8 +29,6 @@ import type { WaitingPackets } from './waiting-packets.ts';
 /** The word of a connection that has no way out yet. */
 export const NO_WAY_OUT = 0;
 
-/** Of Ethernet, without the check sequence. */
-const ETHERNET_FRAME_MIN = 60;
 const INDEX_MASK = 0xfff;
 const EGRESS_SHIFT = 12;
 const EGRESS_MASK = 0xff;
@@ -119,7 +117,7 @@ export class WayOut {
   send(context: PacketContext, reason: number, nowMs: number): number {
     const { egress, neighbor, offset } = context;
     const { words, view } = this.memory;
-    const length = lengthToSend(context);
+    const length = context.lengthToSend();
     if (words[this.memory.interfaceWord(egress, INTERFACE_LINK_UP)] === 0) {
       return reasons.INTERFACE_DOWN;
     }
@@ -152,15 +150,4 @@ export class WayOut {
     const target = this.neighbors.address(neighbor);
     this.arp.ask(egress, target, this.configuration, neighbor, toKnown);
   }
-}
-
-/**
- * What a frame has behind its packet is not sent on, but for the padding that the least Ethernet frame
- * needs: a small packet in a long frame must not be too long for the next link. @hot
- */
-function lengthToSend(context: PacketContext): number {
-  const { offset, length, packetEnd } = context;
-  const needed = (packetEnd - offset) | 0;
-  const least = needed > ETHERNET_FRAME_MIN ? needed : ETHERNET_FRAME_MIN;
-  return length > least ? least : length;
 }
