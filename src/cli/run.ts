@@ -34,23 +34,25 @@ export async function run(configPath: string, socketPath: string): Promise<numbe
       return EXIT_FAULTS;
     }
     runSelfTest();
-    dropRights(configuration.limits.frames * FRAME_SIZE * configuration.interfaces.length);
+    const lockers = configuration.interfaces.filter(({ kind }) => kind !== 'af-packet');
+    dropRights(configuration.limits.frames * FRAME_SIZE * lockers.length);
   }
   delete process.env[RIGHTS_DROPPED];
   clearAmbientCapabilities();
-  forbidNewPrivileges();
   const configuration = readAgain(path);
   return await runSupervisor(configuration, path, resolve(socketPath));
 }
 
 /**
- * Executes this program anew with the rights to open interfaces and no others. The frames are locked in
+ * Executes this program anew with the rights to open interfaces and no others. AF_XDP locks the frames in
  * memory: where the limit of locked memory is too low for them, CAP_IPC_LOCK is needed as well. They are
  * counted twice for a while: the kernel gives back late what a refused mode had locked.
  */
 function dropRights(lockedBytes: number): never {
   const isLimitEnough = raiseLockedMemoryLimit() >= BigInt(2 * lockedBytes);
   withOnlyCapabilities(isLimitEnough ? WEIR_CAPABILITIES : [...WEIR_CAPABILITIES, 'CAP_IPC_LOCK']);
+  // Before the execution rather than after it, so that it holds for every thread.
+  forbidNewPrivileges();
   const weir = fileURLToPath(new URL('../../../bin/weir', import.meta.url));
   const args = [...process.execArgv, weir, ...process.argv.slice(2)];
   return executeNode(args, { ...process.env, [RIGHTS_DROPPED]: '1' });
