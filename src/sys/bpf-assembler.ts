@@ -8,10 +8,30 @@ export const R0 = 0;
 export const R1 = 1;
 export const R2 = 2;
 export const R3 = 3;
+export const R6 = 6;
+export const R7 = 7;
+export const R8 = 8;
+/** The top of the stack: read only. */
+export const R10 = 10;
 
 const LOAD_WORD = 0x61; // LDX | MEM | W
 const LOAD_IMMEDIATE_64 = 0x18; // LD | IMM | DW, two slots
 const MOVE_IMMEDIATE = 0xb7; // ALU64 | MOV | K
+const MOVE = 0xbf; // ALU64 | MOV | X
+const ADD_IMMEDIATE = 0x07;
+const ADD = 0x0f;
+const AND_IMMEDIATE = 0x57;
+const SHIFT_RIGHT_IMMEDIATE = 0x77;
+const XOR_IMMEDIATE = 0xa7;
+const TO_BIG_ENDIAN = 0xdc; // ALU | END | TO_BE
+const LOAD_HALF = 0x69; // LDX | MEM | H
+const LOAD_BYTE = 0x71; // LDX | MEM | B
+const STORE_WORD_IMMEDIATE = 0x62; // ST | MEM | W
+const STORE_HALF = 0x6b; // STX | MEM | H
+const ATOMIC_ADD_64 = 0xdb; // STX | ATOMIC | DW, immediate BPF_ADD
+const JUMP_IF_GREATER = 0x2d; // JMP | JGT | X
+const JUMP_IF_EQUAL_IMMEDIATE = 0x15;
+const JUMP_IF_NOT_EQUAL_IMMEDIATE = 0x55;
 const CALL = 0x85;
 const EXIT = 0x95;
 /** Source register of LOAD_IMMEDIATE_64: the immediate is the file descriptor of a map. */
@@ -19,6 +39,8 @@ const PSEUDO_MAP_FD = 1;
 
 export class BpfAssembler {
   readonly #words: Uint8Array[] = [];
+  readonly #labels = new Map<string, number>();
+  readonly #jumps: { at: number; label: string }[] = [];
 
   #emit(opcode: number, to: number, from: number, offset: number, immediate: number): this {
     const word = new DataView(new ArrayBuffer(SIZE));
@@ -40,6 +62,92 @@ export class BpfAssembler {
     return this.#emit(MOVE_IMMEDIATE, to, 0, 0, immediate);
   }
 
+  /** to = from */
+  copy(to: number, from: number): this {
+    return this.#emit(MOVE, to, from, 0, 0);
+  }
+
+  /** to += immediate */
+  addImmediate(to: number, immediate: number): this {
+    return this.#emit(ADD_IMMEDIATE, to, 0, 0, immediate);
+  }
+
+  /** to += from */
+  add(to: number, from: number): this {
+    return this.#emit(ADD, to, from, 0, 0);
+  }
+
+  /** to &= immediate, sign-extended */
+  and(to: number, immediate: number): this {
+    return this.#emit(AND_IMMEDIATE, to, 0, 0, immediate);
+  }
+
+  /** to >>>= bits */
+  shiftRight(to: number, bits: number): this {
+    return this.#emit(SHIFT_RIGHT_IMMEDIATE, to, 0, 0, bits);
+  }
+
+  /** to ^= immediate, sign-extended */
+  xor(to: number, immediate: number): this {
+    return this.#emit(XOR_IMMEDIATE, to, 0, 0, immediate);
+  }
+
+  /** The lower `bits` (16, 32) of a register from host to network order; the rest is zero. */
+  toNetworkOrder(register: number, bits: number): this {
+    return this.#emit(TO_BIG_ENDIAN, register, 0, 0, bits);
+  }
+
+  /** to = *(u16 *)(from + offset) */
+  loadHalf(to: number, from: number, offset: number): this {
+    return this.#emit(LOAD_HALF, to, from, offset, 0);
+  }
+
+  /** to = *(u8 *)(from + offset) */
+  loadByte(to: number, from: number, offset: number): this {
+    return this.#emit(LOAD_BYTE, to, from, offset, 0);
+  }
+
+  /** *(u32 *)(to + offset) = immediate */
+  storeWord(to: number, offset: number, immediate: number): this {
+    return this.#emit(STORE_WORD_IMMEDIATE, to, 0, offset, immediate);
+  }
+
+  /** *(u16 *)(to + offset) = from */
+  storeHalf(to: number, offset: number, from: number): this {
+    return this.#emit(STORE_HALF, to, from, offset, 0);
+  }
+
+  /** atomically *(u64 *)(to + offset) += from */
+  atomicAdd(to: number, offset: number, from: number): this {
+    return this.#emit(ATOMIC_ADD_64, to, from, offset, 0);
+  }
+
+  /** if (left > right) goto label */
+  jumpIfGreater(left: number, right: number, label: string): this {
+    return this.#jump(JUMP_IF_GREATER, left, right, 0, label);
+  }
+
+  /** if (left == immediate) goto label */
+  jumpIfEqual(left: number, immediate: number, label: string): this {
+    return this.#jump(JUMP_IF_EQUAL_IMMEDIATE, left, 0, immediate, label);
+  }
+
+  /** if (left != immediate) goto label */
+  jumpIfNotEqual(left: number, immediate: number, label: string): this {
+    return this.#jump(JUMP_IF_NOT_EQUAL_IMMEDIATE, left, 0, immediate, label);
+  }
+
+  #jump(opcode: number, left: number, right: number, immediate: number, label: string): this {
+    this.#jumps.push({ at: this.#words.length, label });
+    return this.#emit(opcode, left, right, 0, immediate);
+  }
+
+  /** Names the next instruction, for jumps forward to it. */
+  label(name: string): this {
+    this.#labels.set(name, this.#words.length);
+    return this;
+  }
+
   /** to = address of the map behind a file descriptor */
   loadMap(to: number, mapFd: number): this {
     this.#emit(LOAD_IMMEDIATE_64, to, PSEUDO_MAP_FD, 0, mapFd);
@@ -56,8 +164,14 @@ export class BpfAssembler {
     return this.#emit(EXIT, 0, 0, 0, 0);
   }
 
-  /** The program as the kernel takes it. */
+  /** The program as the kernel takes it. Throws when a jump leads to no label. */
   assemble(): Uint8Array {
+    for (const { at, label } of this.#jumps) {
+      const target = this.#labels.get(label);
+      if (target === undefined) throw new Error(`no label ${label}`);
+      const word = this.#words[at];
+      new DataView(word.buffer).setInt16(2, target - at - 1, true);
+    }
     const program = new Uint8Array(this.#words.length * SIZE);
     this.#words.forEach((word, i) => {
       program.set(word, i * SIZE);

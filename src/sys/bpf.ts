@@ -8,10 +8,13 @@ import { systemError } from './advice.ts';
 import { addressOf, lastErrno, libc, must, systemCallNumber } from './libc.ts';
 
 const MAP_CREATE = 0;
+const MAP_LOOKUP_ELEM = 1;
 const MAP_UPDATE_ELEM = 2;
 const PROG_LOAD = 5;
+const PROG_TEST_RUN = 10;
 const LINK_CREATE = 28;
 
+export const MAP_TYPE_ARRAY = 2;
 export const MAP_TYPE_XSKMAP = 17;
 const PROG_TYPE_XDP = 6;
 const ATTACH_TYPE_XDP = 37;
@@ -70,6 +73,52 @@ export function updateMapWord(mapFd: number, key: number, value: number): void {
   attributes.setBigUint64(16, BigInt(addressOf(valueWord)), true);
   must(bpf(MAP_UPDATE_ELEM, attributes), 'bpf(MAP_UPDATE_ELEM)', `key ${key}`);
   keepAlive(keyWord, valueWord);
+}
+
+/** Reads an element of a map with 32-bit keys and 64-bit values. @throws SystemError */
+export function readMapCounter(mapFd: number, key: number): bigint {
+  const keyWord = new Uint32Array([key]);
+  const value = new BigUint64Array(1);
+  const attributes = attribute();
+  attributes.setUint32(0, mapFd, true);
+  attributes.setBigUint64(8, BigInt(addressOf(keyWord)), true);
+  attributes.setBigUint64(16, BigInt(addressOf(value)), true);
+  must(bpf(MAP_LOOKUP_ELEM, attributes), 'bpf(MAP_LOOKUP_ELEM)', `key ${key}`);
+  keepAlive(keyWord, value);
+  return value[0];
+}
+
+/** BPF_F_TEST_XDP_LIVE_FRAMES: what the program decides of a frame is really done. */
+const LIVE_FRAMES = 2;
+const LIVE_BATCH = 64;
+const CONTEXT_SIZE = 24;
+
+/**
+ * Runs an XDP program on frames as if they had come in on an interface, and does what it says with
+ * them; with XDP_TX they leave by that interface. Blocks until all are through; each call has some 24
+ * ms of preparation. The kernel uses the same frames again without restoring them.
+ * @throws SystemError
+ */
+export function runLiveFrames(
+  programFd: number,
+  frame: Uint8Array,
+  interfaceIndex: number,
+  repeat: number,
+): void {
+  const context = new Uint32Array(CONTEXT_SIZE / 4); // struct xdp_md
+  context[1] = frame.length;
+  context[3] = interfaceIndex;
+  const attributes = attribute();
+  attributes.setUint32(0, programFd, true);
+  attributes.setUint32(8, frame.length, true);
+  attributes.setBigUint64(16, BigInt(addressOf(frame)), true);
+  attributes.setUint32(32, repeat, true);
+  attributes.setUint32(40, CONTEXT_SIZE, true);
+  attributes.setBigUint64(48, BigInt(addressOf(context)), true);
+  attributes.setUint32(64, LIVE_FRAMES, true);
+  attributes.setUint32(72, LIVE_BATCH, true);
+  must(bpf(PROG_TEST_RUN, attributes), 'bpf(PROG_TEST_RUN)', `interface ${interfaceIndex}`);
+  keepAlive(frame, context);
 }
 
 /** Memory that is known to the kernel by its address only must not be collected before the call. */
