@@ -28,6 +28,7 @@ import * as udp from '../wire/udp.ts';
 import * as vlan from '../wire/vlan.ts';
 import type { ArpStage } from './arp-stage.ts';
 import { BackendChooser } from './choose-backend.ts';
+import type { FloodGuard } from './flood-guard.ts';
 import { IcmpStage } from './icmp-stage.ts';
 import { BEGUN, NewConnection } from './new-connection.ts';
 import type { PacketContext } from './packet-context.ts';
@@ -52,6 +53,7 @@ export interface FilterParts {
   readonly processor: number;
   readonly context: PacketContext;
   readonly connections: ConnectionTable;
+  readonly guard: FloodGuard;
   readonly counters: Counters;
   readonly transmitter: Transmitter;
   readonly wayOut: WayOut;
@@ -64,6 +66,7 @@ export class PacketFilter {
   private readonly memory: MainMemory;
   private readonly context: PacketContext;
   private readonly connections: ConnectionTable;
+  private readonly guard: FloodGuard;
   private readonly counters: Counters;
   private readonly transmitter: Transmitter;
   private readonly wayOut: WayOut;
@@ -83,6 +86,7 @@ export class PacketFilter {
     this.memory = memory;
     this.context = parts.context;
     this.connections = connections;
+    this.guard = parts.guard;
     this.counters = parts.counters;
     this.transmitter = transmitter;
     this.wayOut = wayOut;
@@ -253,7 +257,14 @@ export class PacketFilter {
     if (isTcp && (tcpFlags & (tcp.FLAG_SYN | tcp.FLAG_ACK)) !== tcp.FLAG_SYN) {
       return this.refuse(context, reasons.RESET_UNKNOWN_CONNECTION, nowMs);
     }
+    if (isTcp && !this.isAdmitted(context)) return reasons.FLOOD_GUARD;
     return this.begin(context, nowMs);
+  }
+
+  /** Before anything that costs: a flood of first SYNs stops here. @hot */
+  private isAdmitted(context: PacketContext): boolean {
+    const sequence = tcp.sequenceNumber(this.memory.view, context.transportOffset);
+    return this.guard.admits(context.source, context.destination, context.ports, sequence);
   }
 
   /** The first packet of a connection (210 … 218). @hot */

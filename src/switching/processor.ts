@@ -35,11 +35,12 @@ import {
 } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import type { InterfaceQueue } from '../netif/contract.ts';
-import { ConnectionSweep } from '../tables/connection-sweep.ts';
+import { ConnectionSweep, PATIENT } from '../tables/connection-sweep.ts';
 import { ConnectionTable } from '../tables/connection-table.ts';
 import { NeighborTable } from '../tables/neighbor-table.ts';
 import { Announcer } from './announcer.ts';
 import { ArpStage } from './arp-stage.ts';
+import { FloodGuard } from './flood-guard.ts';
 import { PacketContext } from './packet-context.ts';
 import { PacketEngine } from './packet-engine.ts';
 import { PacketFilter } from './packet-filter.ts';
@@ -49,6 +50,8 @@ import { WayOut } from './way-out.ts';
 
 /** Most connection records looked at by one piece of housekeeping: about 50 microseconds. */
 const SWEEP_BUDGET_MAX = 4096;
+/** During a flood of SYNs: a client whose handshake is not complete has repeated itself by then. */
+const IMPATIENT_MS = 5000;
 /** How long after start the frames that the kernel seemed to hold are taken back. */
 const CONFIRM_SUSPECTS_AFTER_MS = 2500;
 
@@ -67,6 +70,7 @@ export class SwitchingProcessor {
   readonly connections: ConnectionTable;
   readonly neighbors: NeighborTable;
   private readonly sweep: ConnectionSweep;
+  private readonly guard: FloodGuard;
   private readonly memory: MainMemory;
   private readonly processor: number;
   private readonly configurationTable: DoubleBuffer;
@@ -131,6 +135,7 @@ export class SwitchingProcessor {
     const { pool, counters } = this;
     this.connections = new ConnectionTable(memory, processor);
     this.sweep = new ConnectionSweep(memory, processor, this.connections);
+    this.guard = new FloodGuard(layout.connections);
     this.neighbors = new NeighborTable(memory.words, layout.neighborTable >> 2);
     const { neighbors } = this;
     const owners = this.queueOwners();
@@ -161,6 +166,7 @@ export class SwitchingProcessor {
       processor,
       context: this.context,
       connections: this.connections,
+      guard: this.guard,
       counters,
       transmitter,
       wayOut: this.wayOut,
@@ -266,6 +272,8 @@ export class SwitchingProcessor {
     this.housekeepingAt = nowMs;
     if (this.configurationGeneration !== 0) {
       const budget = this.sweep.budgetFor(elapsedMs);
+      this.guard.observe(this.sweep.halfOpenCount());
+      this.sweep.setHandshakePatience(this.guard.isGuarding ? IMPATIENT_MS : PATIENT);
       this.sweep.sweep(nowMs, budget < SWEEP_BUDGET_MAX ? budget : SWEEP_BUDGET_MAX);
       this.announcer.step(this.configuration, nowMs);
     }

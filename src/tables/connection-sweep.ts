@@ -35,6 +35,8 @@ const PRESSURE_LEVEL_MAX = 10;
 /** Not even pressure ends what was seen this recently: else no handshake could ever be completed. */
 const PRESSURE_IDLE_MS = 250;
 const PRESSURE_BUDGET = 4;
+/** Longer than any timeout. */
+export const PATIENT = 0x7fffffff;
 
 export class ConnectionSweep {
   private readonly memory: MainMemory;
@@ -60,6 +62,7 @@ export class ConnectionSweep {
   private pressure: number;
   /** Index into `words` of the active configuration table; -1: not known, nothing expires. */
   private configuration: number;
+  private handshakePatienceMs = PATIENT;
 
   constructor(memory: MainMemory, processor: number, table: ConnectionTable) {
     const { layout } = memory;
@@ -122,6 +125,14 @@ export class ConnectionSweep {
     }
     this.doubles[this.counters + COUNTER_SWEPT] += looked;
     return looked;
+  }
+
+  /**
+   * How long a client may leave its handshake incomplete and say nothing: during a flood of them less than
+   * the timeouts say. @hot
+   */
+  setHandshakePatience(ms: number): void {
+    this.handshakePatienceMs = ms;
   }
 
   /** Records that are taken, over all processors. @hot */
@@ -198,6 +209,11 @@ export class ConnectionSweep {
     const timeout = timeoutMs(words, this.configuration, service, state);
     if (idleMs >= timeout) {
       if (this.table.remove(number) === 1) this.doubles[this.counters + COUNTER_EXPIRED] += 1;
+      return;
+    }
+    const isHalfOpen = words[line] === record.LIFE_HALF_OPEN;
+    if (isHalfOpen && sinceClient >= this.handshakePatienceMs) {
+      if (this.table.remove(number) === 1) this.doubles[this.counters + COUNTER_EVICTED] += 1;
       return;
     }
     if (this.pressure === 0 || this.isSettled(state, line)) return;
