@@ -1,6 +1,7 @@
 // An interface of the switch, or the far end of its cable, goes down and comes up again under load.
 // Meanwhile packets are dropped and counted under 'interface-down'; afterwards everything goes on by
-// itself, on the very same connections, and no process of the switch has died of it.
+// itself, on the very same connections, and no process of the switch has died of it. At last the cable
+// is taken away altogether, and another one laid whose ends have the same names.
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { cleanAll } from '../../src/lab/clean-up.ts';
@@ -9,7 +10,7 @@ import { execute, waitUntil } from '../../src/lab/command.ts';
 import { LabNetwork } from '../../src/lab/network.ts';
 import { startWebServer } from '../../src/lab/servers.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
-import { sleep } from '../support/killed-switch.ts';
+import { restAfterKills, sleep } from '../support/killed-switch.ts';
 import {
   describeOnKinds,
   expectBalanced,
@@ -114,5 +115,53 @@ describeOnKinds('link', ['curl'], (kind) => {
     const reasons = Object.entries<{ count: number }>(totals.reasons);
     const counts = Object.fromEntries(reasons.map(([reason, { count }]) => [reason, count]));
     print(scenario, { requests, longestSilenceMs, counts });
+  });
+
+  /** Takes the cable between client and switch away; it had both ends' addresses, so has the next. */
+  function layCableAnew(): void {
+    const [{ name, macAddress, queues }] = network.switchInterfaces;
+    const { namespace, address } = network.client;
+    const inSwitch = ['-n', network.switchNamespace];
+    const shown = execute('ip', ['-n', namespace, '-json', 'link', 'show', 'eth0']).stdout;
+    const clientMac: string = JSON.parse(shown)[0].address;
+    execute('ip', [...inSwitch, 'link', 'delete', name]);
+    const many = ['numrxqueues', String(queues), 'numtxqueues', String(queues)];
+    const peer = ['peer', 'name', 'eth0', 'address', clientMac, ...many, 'netns', namespace];
+    const cable = ['link', 'add', name, 'address', macAddress, ...many, 'type', 'veth', ...peer];
+    execute('ip', [...inSwitch, ...cable]);
+    const offloads = ['tx', 'off', 'rx', 'off', 'tso', 'off', 'gso', 'off', 'gro', 'off'];
+    const vlan = ['rxvlan', 'off', 'txvlan', 'off'];
+    for (const [where, end] of [
+      [network.switchNamespace, name],
+      [namespace, 'eth0'],
+    ]) {
+      execute('ethtool', ['-K', end, ...offloads, ...vlan], { namespace: where, mayFail: true });
+    }
+    execute('ip', ['-n', namespace, 'address', 'add', `${address}/24`, 'dev', 'eth0']);
+    set(network.switchNamespace, name, 'up');
+    set(namespace, 'eth0', 'up');
+  }
+
+  it('an interface that was deleted and made anew is switched again', async () => {
+    const host = network.virtualAddress;
+    const options = { host, connections: CONNECTIONS, timeoutMs: 30_000, intervalMs: 100 };
+    const load = new HttpLoad(network.client, options);
+    await waitUntil('all connections are open', () => load.latest?.open === CONNECTIONS);
+    layCableAnew();
+    const backAfterMs = await untilServed();
+    const answered = load.latest!.requests;
+    await waitUntil('the load goes on', () => load.latest!.requests > answered + CONNECTIONS);
+    const report = await load.stop();
+    expect(report).toMatchObject({ brokenConnections: 0, failedRequests: 0, failures: {} });
+    expect((await statusOf('ext0')).up).toBe(true);
+    // The switching processors were started again, with the new sockets.
+    for (const role of ['supervisor', 'control']) expect(weir.pid(role)).toBe(pids.get(role));
+    const { processes } = await restAfterKills(weir, PROCESSORS);
+    const restarts = processes.switching.map((each: { restarts: number }) => each.restarts);
+    const { requests, longestSilenceMs } = report;
+    print(scenario, { laidAnew: 'ext0', backAfterMs, requests, longestSilenceMs, restarts });
+    expect(restarts).toEqual([1, 1]);
+    expect(backAfterMs).toBeLessThan(BACK_WITHIN_MS);
+    expect(await weir.stop()).toBe(0);
   });
 });
