@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { builtModule } from '../../test/support/built-module.ts';
 import { type ControlPlan, PLAN_VARIABLE } from '../base/process-plan.ts';
 import { computeLayout, HEADER_CONTROL_PID, HEADER_STARTED_AT } from '../memory/layout.ts';
@@ -83,18 +83,22 @@ async function statusWhen(isWanted: (status: Status) => boolean): Promise<Status
 const generationIs = (generation: number) => (status: Status) =>
   status.configuration.generation === generation;
 
+/** The processors are woken a moment after the generation has changed. */
+const woken = (): Promise<void> =>
+  vi.waitFor(() => expect(drainEvent(eventFd)).toBe(1), { timeout: 5000, interval: 10 });
+
 describe('weir: control', () => {
   it('publishes, wakes processors, reloads on SIGHUP, ignores SIGINT, ends on SIGTERM', async () => {
     const child = startControl();
     const { services } = await statusWhen(generationIs(1));
     expect(services.map(({ name }) => name)).toEqual(['web']);
-    expect(drainEvent(eventFd)).toBe(1);
+    await woken();
     writeFileSync(file, fileText([serviceText('mail', 25, [12])]));
     child.kill('SIGINT');
     child.kill('SIGHUP');
     // The generation changes a moment before the names do.
     await statusWhen(({ services: [first] }) => first.name === 'mail');
-    expect(drainEvent(eventFd)).toBe(1);
+    await woken();
     child.kill('SIGTERM');
     expect(await once(child, 'exit')).toEqual([0, null]);
     expect(existsSync(socketPath)).toBe(false);
