@@ -7,11 +7,10 @@ import { addressOf, libc, must } from './libc.ts';
 const EFD_NONBLOCK = 0x800;
 const SIZE = 8;
 
-// Behind each other in one block: the 1 that is written, and room for what is read.
-const block = new ArrayBuffer(64);
-const words = new Int32Array(block);
-words[0] = 1;
-const oneAddress = addressOf(block);
+// Behind each other in one block: the 1 that is written, and room for what is read. The functions
+// below touch it by name: what only the kernel knows, by its address, would be collected.
+const words = new Int32Array(new ArrayBuffer(64));
+const oneAddress = addressOf(words);
 const readAddress = oneAddress + SIZE;
 
 /** Makes an event; its file descriptor is inheritable and never blocks. @throws SystemError */
@@ -21,10 +20,12 @@ export function createEvent(): number {
 
 /** Wakes whoever sleeps on the event; harmless when nobody does. @hot */
 export function signalEvent(fd: number): void {
+  words[0] = 1;
   libc.write(fd, oneAddress, SIZE);
 }
 
 /** Takes all signals off the event. @returns 1 when there were any, else 0. @hot */
 export function drainEvent(fd: number): number {
+  words[2] = 0;
   return libc.read(fd, readAddress, SIZE) === SIZE ? 1 : 0;
 }
