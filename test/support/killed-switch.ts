@@ -1,7 +1,8 @@
 // What the scenarios need that kill processes of the switch or hinder them: a load whose connections
-// must all come out whole, the balance of packets where a killed process may have taken one along,
-// and the start of a supervisor after another.
+// must all come out whole, the balance of packets and frames where a killed process may have taken some
+// along, and the start of a supervisor after another.
 
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { execPath } from 'node:process';
 import { expect } from 'vitest';
@@ -10,6 +11,8 @@ import { type LabProcess, start, topFolder, waitUntil } from '../../src/lab/comm
 import type { LoadReport } from '../../src/lab/http-load-report.ts';
 import type { LabNetwork } from '../../src/lab/network.ts';
 import type { WeirProcess } from '../../src/lab/weir-process.ts';
+import { OWNER_FREE, OWNER_INTERFACE } from '../../src/memory/frame-pool.ts';
+import { attachMainMemory } from '../../src/memory/region.ts';
 
 const UNHARMED = {
   open: 0,
@@ -88,4 +91,33 @@ export function startAgain(weir: WeirProcess): LabProcess {
   const args = [join(topFolder(), 'bin', 'weir'), 'run'];
   args.push('--config', configFile, '--socket', socketPath);
   return start(execPath, args, { namespace, logFile: join(folder, 'again.log') });
+}
+
+/** What holds frames when nothing is under way. */
+export interface FramesAtRest {
+  readonly free: number;
+  /** Given to the kernel for receiving, by socket. */
+  readonly bySocket: Readonly<Record<string, number>>;
+  /** In a processor's hands or between two processors: nobody may hold any at rest. */
+  readonly elsewhere: number;
+}
+
+/** Reads out of the switch's main memory who owns each frame. */
+export function framesAtRest(weir: WeirProcess): FramesAtRest {
+  const folder = `/proc/${weir.pid('supervisor')}/fd`;
+  const isMemory = (fd: string) => readlinkSync(`${folder}/${fd}`).includes('weir main memory');
+  const bytes = readFileSync(`${folder}/${readdirSync(folder).find(isMemory)}`);
+  const copy = new ArrayBuffer(bytes.length);
+  new Uint8Array(copy).set(bytes);
+  const { words, layout } = attachMainMemory(copy);
+  let free = 0;
+  let elsewhere = 0;
+  const bySocket: Record<string, number> = {};
+  for (const owner of words.subarray(layout.frameOwners >> 2).subarray(0, layout.frames)) {
+    const isInterface = (owner & ~0xffff) === OWNER_INTERFACE;
+    if (owner === OWNER_FREE) free += 1;
+    else if (isInterface) bySocket[owner & 0xffff] = (bySocket[owner & 0xffff] ?? 0) + 1;
+    else elsewhere += 1;
+  }
+  return { free, bySocket, elsewhere };
 }
