@@ -231,6 +231,32 @@ const BANNED: readonly (readonly [string, RegExp])[] = [
 /** Where a hot function may do so all the same, with the reason. */
 const HOT_EXCEPTIONS: Readonly<Record<string, string>> = {};
 
+/** Builtins without allocation: numbers in, a number out. */
+const HOT_BUILTINS =
+  /^(?:Math\.\w+|Atomics\.\w+|[gs]et(?:Ui|I)nt(?:8|16|32)|copyWithin|if|for|while|switch|return)$/;
+
+/** What hot functions may call although it is not marked so itself, with the reason. */
+const HOT_CALLS: Readonly<Record<string, string>> = {
+  processorWord: 'index arithmetic of memory/region.ts',
+  interfaceWord: 'index arithmetic of memory/region.ts',
+  announce: 'housekeeping: some frames when an address is new',
+  enterTables: 'only when a new table was published',
+  reclaimSuspects: 'once in the life of a process',
+  checkSocket: 'a system call, at every so many polls',
+  noteSendError: 'only when the kernel refuses to send',
+  wake: 'one system call for a processor that sleeps, once per turn',
+  read: 'a system call, once per turn at most',
+  sendto: 'a system call, once per burst at most',
+  recvfrom: 'a system call, once per burst at most',
+  sched_yield: 'a system call, in a turn without work',
+};
+
+/** Names that a function calls: `Math.imul` with the object, all others without. */
+function callsOf({ body }: SourceFunction): string[] {
+  const calls = withoutComments(body).matchAll(/(?:\b(Math|Atomics)\.|\b)(\w+)\(/g);
+  return [...calls].map(([, object, name]) => (object === undefined ? name : `${object}.${name}`));
+}
+
 /** The first banned construct in a hot function, or undefined. */
 function bannedIn({ body }: SourceFunction): string | undefined {
   // Taking fields out of `this` or of a fixed object allocates nothing.
@@ -260,6 +286,22 @@ describe('hot functions', () => {
       }
     }
     expect(faults).toEqual([]);
+  });
+
+  it('call only hot functions, builtins that allocate nothing, and what is listed here', () => {
+    // By name: a function that is not hot passes if another one of its name is.
+    const names = new Set(hot.map(({ name }) => name));
+    const used = new Set<string>();
+    const faults: string[] = [];
+    for (const each of hot) {
+      for (const name of callsOf(each)) {
+        used.add(name);
+        if (names.has(name) || HOT_BUILTINS.test(name) || name in HOT_CALLS) continue;
+        faults.push(`${each.file}:${each.line} ${each.name} calls ${name}`);
+      }
+    }
+    expect(faults).toEqual([]);
+    expect(Object.keys(HOT_CALLS).filter((name) => !used.has(name) || names.has(name))).toEqual([]);
   });
 
   it.each([
