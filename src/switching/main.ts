@@ -2,7 +2,6 @@
 // and switches until weir stops. It never returns to Node's event loop meanwhile: no timer, no listener,
 // no promise runs here. It has no capability; everything it may touch was opened by the supervisor.
 
-import { monotonicMs } from '../base/clock.ts';
 import { Log } from '../base/log.ts';
 import { type QueuePlan, readPlan } from '../base/process-plan.ts';
 import { HEADER_STOPPING } from '../memory/layout.ts';
@@ -11,6 +10,7 @@ import { AfPacketQueue } from '../netif/af-packet/af-packet-queue.ts';
 import type { PacketGeometry } from '../netif/af-packet/geometry.ts';
 import { AfXdpQueue, receiveLimit } from '../netif/af-xdp/af-xdp-queue.ts';
 import { runOnCpus, yieldCpu } from '../sys/affinity.ts';
+import { clockMs } from '../sys/clock.ts';
 import { drainEvent, signalEvent } from '../sys/event-fd.ts';
 import { attachMemoryFile } from '../sys/main-memory.ts';
 import { mapPacketRings } from '../sys/packet-socket.ts';
@@ -69,7 +69,7 @@ const processor = new SwitchingProcessor(
   plan.processor,
   own.map(processorQueue),
   wake,
-  monotonicMs(),
+  clockMs(),
 );
 const sleeper = new Sleeper([myEvent, ...own.map(({ fileDescriptor }) => fileDescriptor)]);
 const idle = new IdleStrategy(plan.idle);
@@ -77,7 +77,7 @@ const idle = new IdleStrategy(plan.idle);
 /** The tight loop. Ends when weir stops. */
 function run(): void {
   while (memory.header(HEADER_STOPPING) === 0) {
-    const todo = idle.after(processor.turn(monotonicMs()));
+    const todo = idle.after(processor.turn(clockMs()));
     if (todo === IDLE_YIELD) yieldCpu();
     else if (todo === IDLE_SLEEP && processor.prepareToSleep()) {
       sleeper.sleep(processor.heldCount() > 0 ? SLEEP_WHILE_HOLDING_MS : SLEEP_MS);
