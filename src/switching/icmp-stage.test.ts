@@ -201,7 +201,7 @@ const NO_ERRORS: Row[] = [
   {
     name: 'to another than the embedded packet came from',
     given: handshake,
-    packetIn: fromServer({ destination: '10.1.0.10' }).icmp({
+    packetIn: fromServer({ destination: '10.1.0.44' }).icmp({
       ...PORT_UNREACHABLE,
       embedded: gotByServer(),
     }),

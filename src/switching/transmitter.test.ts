@@ -148,7 +148,7 @@ describe('a connection that two processors see', () => {
     const other = bench.processors[1].connections;
     other.enterTurn();
     const record = other.reserve();
-    const client = (10 << 24) | (1 << 16) | 9;
+    const client = (10 << 24) | (1 << 16) | 10;
     const service = (10 << 24) | (1 << 16) | 100;
     other.setClientKey(record, client, service, (40_000 << 16) | 80, 6);
     other.index.place(record << 1);

@@ -27,7 +27,7 @@ function faultOfInput(frame: FrameFields, bytes: Uint8Array, ingressMac: string)
 }
 
 /** What is wrong with a frame that the switch wrote or forwarded, whatever the input. */
-function faultOfOutput(frame: FrameFields, sent: Sent): string {
+export function faultOfOutput(frame: FrameFields, sent: Sent): string {
   const { ipv4, ethernet } = frame;
   if (ethernet?.source !== (sent.egress === 0 ? EXT_MAC : INT_MAC))
     return 'bears a foreign MAC address';

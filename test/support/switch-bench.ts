@@ -2,7 +2,7 @@
 // ends are the test, a clock that only moves when told, and configurations published by the control
 // processor's own publisher. Nothing runs by itself: every turn is taken by hand.
 //
-//   client 10.1.0.9 ── ext (0) 10.1.0.1   SWITCH   10.2.0.1 (1) int ── b1 10.2.0.11, b2 10.2.0.12 …
+//   client 10.1.0.10 ── ext (0) 10.1.0.1   SWITCH   10.2.0.1 (1) int ── b1 10.2.0.11, b2 10.2.0.12 …
 //
 // `settle` lets everything come to rest and holds the switch to its two invariants: every packet is
 // counted under one reason, and every frame has exactly one owner that knows of it.
@@ -32,7 +32,7 @@ import { expectSameFields } from './packet-fields.ts';
 export const EXT = 0;
 export const INT = 1;
 export const VIP = '10.1.0.100';
-export const CLIENT = '10.1.0.9';
+export const CLIENT = '10.1.0.10';
 export const B1 = '10.2.0.11';
 export const B2 = '10.2.0.12';
 /** MAC addresses are made from the IPv4 address, as in the lab. */

@@ -42,10 +42,12 @@ const tagged = () =>
     .ethernet({ source: macOf(CLIENT), destination: EXT_MAC })
     .vlan(7)
     .ipv4({ source: CLIENT, destination: VIP });
+/** Whoever is believed in ARP can be lied about: a host that nobody else is. */
+const ASKER = '10.1.0.33';
 const arp = (operation: 'request' | 'reply', targetAddress: string) =>
   packet()
-    .ethernet({ source: macOf(CLIENT), destination: 'ff:ff:ff:ff:ff:ff' })
-    .arp({ operation, senderMac: macOf(CLIENT), senderAddress: CLIENT, targetAddress })
+    .ethernet({ source: macOf(ASKER), destination: 'ff:ff:ff:ff:ff:ff' })
+    .arp({ operation, senderMac: macOf(ASKER), senderAddress: ASKER, targetAddress })
     .padTo(60);
 
 export const FIXTURES: readonly Fixture[] = [
@@ -124,6 +126,6 @@ export const FIXTURES: readonly Fixture[] = [
     ).bytes(),
   },
   { name: 'who has our address', side: EXT, bytes: arp('request', VIP).bytes() },
-  { name: 'announcement', side: EXT, bytes: arp('request', CLIENT).bytes() },
+  { name: 'announcement', side: EXT, bytes: arp('request', ASKER).bytes() },
   { name: 'ARP answer', side: EXT, bytes: arp('reply', '10.1.0.1').bytes() },
 ];
