@@ -231,9 +231,9 @@ const BANNED: readonly (readonly [string, RegExp])[] = [
 /** Where a hot function may do so all the same, with the reason. */
 const HOT_EXCEPTIONS: Readonly<Record<string, string>> = {};
 
-/** Builtins without allocation: numbers in, a number out. */
+/** Builtins without allocation, numbers in and a number out; and system calls of src/sys. */
 const HOT_BUILTINS =
-  /^(?:Math\.\w+|Atomics\.\w+|[gs]et(?:Ui|I)nt(?:8|16|32)|copyWithin|if|for|while|switch|return)$/;
+  /^(?:(?:Math|Atomics|libc)\.\w+|[gs]et(?:Ui|I)nt(?:8|16|32)|copyWithin|if|for|while|switch|return)$/;
 
 /** What hot functions may call although it is not marked so itself, with the reason. */
 const HOT_CALLS: Readonly<Record<string, string>> = {
@@ -245,15 +245,11 @@ const HOT_CALLS: Readonly<Record<string, string>> = {
   checkSocket: 'a system call, at every so many polls',
   noteSendError: 'only when the kernel refuses to send',
   wake: 'one system call for a processor that sleeps, once per turn',
-  read: 'a system call, once per turn at most',
-  sendto: 'a system call, once per burst at most',
-  recvfrom: 'a system call, once per burst at most',
-  sched_yield: 'a system call, in a turn without work',
 };
 
 /** Names that a function calls: `Math.imul` with the object, all others without. */
 function callsOf({ body }: SourceFunction): string[] {
-  const calls = withoutComments(body).matchAll(/(?:\b(Math|Atomics)\.|\b)(\w+)\(/g);
+  const calls = withoutComments(body).matchAll(/(?:\b(Math|Atomics|libc)\.|\b)(\w+)\(/g);
   return [...calls].map(([, object, name]) => (object === undefined ? name : `${object}.${name}`));
 }
 
