@@ -20,6 +20,8 @@ import {
 } from '../support/scenario.ts';
 
 const KEPT_CONNECTIONS = 100;
+/** Requests come all the time, and there is time left for those of new connections. */
+const PAUSE_MS = 10;
 const NEW_CONNECTIONS = 2000;
 const ALLOWED_DEVIATION = 0.01;
 const EXIT_REFUSED = 2;
@@ -81,6 +83,9 @@ describeOnKinds('reload', [], (kind) => {
     );
   }
 
+  const busy = (action: (load: HttpLoad) => Promise<void>) =>
+    underLoad(network, KEPT_CONNECTIONS, action, PAUSE_MS);
+
   /** New connections go by these weights. @returns each server's share */
   async function expectShares(weights: Weights): Promise<Record<string, number>> {
     const load = { host: network.virtualAddress, connections: 20, requests: NEW_CONNECTIONS };
@@ -100,7 +105,7 @@ describeOnKinds('reload', [], (kind) => {
   it('adds, re-weights and removes servers, and no connection notices', async () => {
     const shares: Record<string, object> = {};
     const answeredByRemoved: number[] = [];
-    const report = await underLoad(network, KEPT_CONNECTIONS, async (load) => {
+    const report = await busy(async (load) => {
       const answers = (name: string) => load.latest!.perServer[name] ?? 0;
       shares.before = await expectShares(AT_START);
 
@@ -135,7 +140,7 @@ describeOnKinds('reload', [], (kind) => {
   async function expectRefused(file: object, texts: (string | RegExp)[]): Promise<void> {
     const before = await configurationStatus();
     const rates: number[] = [];
-    await underLoad(network, KEPT_CONNECTIONS, async (load) => {
+    await busy(async (load) => {
       rates.push(await rateOver(load, 400));
       weir.writeConfig(file);
       const { status, stdout, stderr } = command();

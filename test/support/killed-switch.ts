@@ -30,14 +30,16 @@ export const sleep = (milliseconds: number) =>
 /**
  * Does something while connections through the switch are busy. All are open before it begins, all
  * must still be open after it, and no request may have failed.
+ * @param pauseMs of each connection between two requests; 0: as much load as there can be
  */
 export async function underLoad(
   network: LabNetwork,
   connections: number,
   action: (load: HttpLoad) => Promise<void>,
+  pauseMs = 0,
 ): Promise<LoadReport> {
-  const host = network.virtualAddress;
-  const load = new HttpLoad(network.client, { host, connections, intervalMs: 100 });
+  const options = { host: network.virtualAddress, connections, pauseMs, intervalMs: 100 };
+  const load = new HttpLoad(network.client, options);
   await waitUntil('all connections are open', () => load.latest?.open === connections);
   await sleep(300);
   await action(load);
