@@ -10,7 +10,8 @@ import { execute, waitUntil } from '../../src/lab/command.ts';
 import { LabNetwork } from '../../src/lab/network.ts';
 import { startWebServer } from '../../src/lab/servers.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
-import { restAfterKills, sleep } from '../support/killed-switch.ts';
+import { receiveLimit } from '../../src/netif/af-xdp/af-xdp-queue.ts';
+import { framesAtRest, restAfterKills, sleep } from '../support/killed-switch.ts';
 import {
   describeOnKinds,
   expectBalanced,
@@ -23,6 +24,7 @@ const DOWN_MS = 800;
 const BACK_WITHIN_MS = 8000;
 const CONNECTIONS = 20;
 const PROCESSORS = 2;
+const FRAMES = 2048;
 
 describeOnKinds('link', ['curl'], (kind) => {
   const scenario = `link on ${kind}`;
@@ -36,7 +38,7 @@ describeOnKinds('link', ['curl'], (kind) => {
     const backends = network.servers.map(({ name, address }) => ({ name, address, port: 8080 }));
     const address = network.virtualAddress;
     const services = [{ name: 'web', address, protocol: 'tcp', port: 80, backends }];
-    const options = { kind, processors: PROCESSORS, services };
+    const options = { kind, processors: PROCESSORS, frames: FRAMES, services };
     weir = await WeirProcess.start(network.switchNamespace, switchConfiguration(network, options));
     pids = weir.pids();
   });
@@ -161,6 +163,13 @@ describeOnKinds('link', ['curl'], (kind) => {
     const { requests, longestSilenceMs } = report;
     print(scenario, { laidAnew: 'ext0', backAfterMs, requests, longestSilenceMs, restarts });
     expect(restarts).toEqual([1, 1]);
+    // What the old sockets held is given up after this time.
+    await sleep(3000);
+    const { bySocket, elsewhere } = framesAtRest(weir);
+    print(scenario, { bySocket, elsewhere });
+    expect(elsewhere).toBe(0);
+    const most = receiveLimit(FRAMES, PROCESSORS, network.switchInterfaces.length, FRAMES);
+    for (const count of Object.values(bySocket)) expect(count).toBeLessThanOrEqual(most);
     expect(backAfterMs).toBeLessThan(BACK_WITHIN_MS);
     expect(await weir.stop()).toBe(0);
   });
