@@ -207,7 +207,7 @@ export class Publisher {
     while (!this.configurationTable.isQuiescent() || !this.routingTable.isQuiescent()) {
       if (performance.now() > deadline) {
         throw new WeirError(
-          'ERR_TABLE_FULL',
+          'ERR_PROCESSOR_STUCK',
           'a switching processor has not taken over the last configuration for five seconds',
           'look at `weir status`: a processor that is stopped holds the table it reads',
         );

@@ -197,10 +197,28 @@ function bucketCount(connections: number): number {
 }
 
 /**
+ * Most bytes of main memory: all of it and the interfaces' rings, which are mapped behind it, must lie
+ * below 2 GiB.
+ */
+export const MAIN_MEMORY_SIZE_MAX = 2 ** 31 - (256 << 20);
+
+/** Bytes that main memory needs, whether there is room for them or not. */
+export function mainMemorySize(sizes: MemorySizes): number {
+  return placeSections(sizes).totalSize;
+}
+
+/**
  * Computes where everything stands. Throws an assertion when the sizes are out of range or when
- * main memory would not stay below 2 GiB (the configuration's checks say so first).
+ * main memory would be too large (the configuration's checks say so first).
  */
 export function computeLayout(sizes: MemorySizes): Layout {
+  const layout = placeSections(sizes);
+  const { totalSize } = layout;
+  assert(totalSize <= MAIN_MEMORY_SIZE_MAX, `main memory would need ${totalSize} bytes`);
+  return layout;
+}
+
+function placeSections(sizes: MemorySizes): Layout {
   const { connections, frames, processors } = sizes;
   assert(connections >= 1024 && connections < 1 << 24, `connections out of range: ${connections}`);
   assert(frames >= 256 && frames <= 262144, `frames out of range: ${frames}`);
@@ -243,6 +261,5 @@ export function computeLayout(sizes: MemorySizes): Layout {
     totalSize: 0,
   };
   layout.totalSize = alignUp(next, 1 << 21);
-  assert(layout.totalSize < 2 ** 31, `main memory would need ${layout.totalSize} bytes (≥ 2 GiB)`);
   return layout;
 }

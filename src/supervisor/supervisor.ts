@@ -113,8 +113,8 @@ export class Supervisor {
     const { memory } = this.machine;
     memory.setHeader(HEADER_SUPERVISOR_PID, process.pid);
     memory.setHeader(HEADER_STOPPING, 0);
-    for (const [processor, cpu] of this.machine.cpus.entries()) {
-      this.setProcessorWord(processor, PROCESSOR_CPU, cpu);
+    for (let processor = 0; processor < memory.layout.processors; processor++) {
+      this.setProcessorWord(processor, PROCESSOR_CPU, this.machine.cpus[processor] ?? -1);
     }
     this.watch = setInterval(() => this.watchHeartbeats(), WATCH_INTERVAL_MS);
   }

@@ -15,6 +15,7 @@ import { drainEvent, signalEvent } from '../sys/event-fd.ts';
 import { attachMemoryFile } from '../sys/main-memory.ts';
 import { mapPacketRings } from '../sys/packet-socket.ts';
 import { Sleeper } from '../sys/poll.ts';
+import { allowTakeOver } from '../sys/process.ts';
 import type { XdpRingSizes } from '../sys/xdp-socket.ts';
 import { IDLE_SLEEP, IDLE_YIELD, IdleStrategy } from './idle.ts';
 import { type ProcessorQueue, SwitchingProcessor } from './processor.ts';
@@ -32,6 +33,7 @@ process.on('SIGINT', () => {});
 
 const range = attachMemoryFile(plan.memoryFileDescriptor, plan.memorySize);
 const memory = attachMainMemory(range.buffer);
+allowTakeOver();
 if (plan.cpu >= 0) runOnCpus([plan.cpu]);
 
 function processorQueue(queue: QueuePlan): ProcessorQueue {

@@ -6,6 +6,8 @@ import { env, execPath } from 'node:process';
 import { closeFd, libc, must, setInheritable, systemCallNumber } from './libc.ts';
 
 const PR_SET_NO_NEW_PRIVS = 38;
+const PR_SET_PTRACER = 0x59616d61;
+const PR_SET_PTRACER_ANY = -1;
 const RLIMIT_NOFILE = 7;
 const RLIMIT_MEMLOCK = 8;
 const UNLIMITED = 2n ** 64n - 1n;
@@ -18,6 +20,15 @@ export function setProcessTitle(title: string): void {
 /** No program that is started from here on gains rights by set-user-id or file capabilities. */
 export function forbidNewPrivileges(): void {
   must(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 'prctl(PR_SET_NO_NEW_PRIVS)');
+}
+
+/**
+ * Lets any process of the same user look into this one where Yama would allow only its parents to: a
+ * supervisor that comes after a killed one takes the file descriptors from here. Without Yama it is so
+ * already, and the call fails.
+ */
+export function allowTakeOver(): void {
+  libc.prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 }
 
 /**

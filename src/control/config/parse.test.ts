@@ -173,7 +173,7 @@ const FAULTS: Row[] = [
     title: 'queues that are neither auto nor a number',
     edits: [['{ name: ext0,', '{ name: ext0, queues: all,']],
     found: [
-      "8:27 interfaces[0].queues | 'all': auto or a number of queues from 1 to 64 is expected | ",
+      "8:27 interfaces[0].queues | 'all': auto or a number of queues from 1 to 48 is expected | ",
     ],
   },
   {
@@ -275,7 +275,7 @@ const FAULTS: Row[] = [
     title: 'more memory than there can be',
     edits: [['connections: 1048576', 'connections: 16777215']],
     found: [
-      '15:24 limits.connections | 16777215 connections and 16384 frames do not fit into 2 GiB | with 16384 frames there is room for 13212057 connections',
+      '15:24 limits.connections | 16777215 connections and 16384 frames do not fit into 2 GiB | with 16384 frames there is room for 12582912 connections',
     ],
   },
   {

@@ -3,13 +3,10 @@
 // Invariant: with fewer CPUs than processors weir still works (they sleep when there is no traffic),
 // so that is a warning; beyond four times the CPUs it is taken for a mistake.
 
+import { MAIN_MEMORY_SIZE_MAX, mainMemorySize } from '../../memory/layout.ts';
 import type { CheckResult } from './checks.ts';
 import type { ConfigurationParts, LimitsPart, ProcessorsPart } from './parts.ts';
 
-const BYTES_PER_CONNECTION = 160;
-const BYTES_PER_FRAME = 2048;
-/** Offsets into main memory are int32. */
-const MEMORY_LIMIT_BYTES = 2 ** 31;
 const MOST_PROCESSORS_PER_CPU = 4;
 
 /** Adds what is wrong with processors and limits to `result`. */
@@ -18,9 +15,9 @@ export function processorChecks(
   availableCpuCount: number,
   result: CheckResult,
 ): void {
-  checkMemory(parts.limits, result);
   const { processors } = parts;
   const { switching } = processors;
+  checkMemory(parts.limits, switching ?? 1, result);
   if (switching === undefined) return;
   checkCpuCount(switching, processors.idle, availableCpuCount, result);
   checkCpuList(switching, processors.cpus, availableCpuCount, result);
@@ -33,13 +30,25 @@ export function processorChecks(
   checkQueues(parts, switching, result);
 }
 
-function checkMemory({ connections, frames }: LimitsPart, { faults }: CheckResult): void {
+function checkMemory(
+  { connections, frames }: LimitsPart,
+  switching: number,
+  { faults }: CheckResult,
+): void {
   if (connections === undefined || frames === undefined) return;
-  const bytes = connections * BYTES_PER_CONNECTION + frames * BYTES_PER_FRAME;
-  if (bytes <= MEMORY_LIMIT_BYTES) return;
-  const room = MEMORY_LIMIT_BYTES - frames * BYTES_PER_FRAME;
+  const sizeWith = (count: number): number =>
+    mainMemorySize({ connections: count, frames, processors: switching });
+  if (sizeWith(connections) <= MAIN_MEMORY_SIZE_MAX) return;
+  // The largest round number that fits, by halving steps.
+  let room = 0;
+  for (let step = 1 << 23; step >= 1024; step /= 2) {
+    if (sizeWith(room + step) <= MAIN_MEMORY_SIZE_MAX) room += step;
+  }
   const message = `${connections} connections and ${frames} frames do not fit into 2 GiB`;
-  const suggestion = `with ${frames} frames there is room for ${Math.floor(room / BYTES_PER_CONNECTION)} connections`;
+  const suggestion =
+    room === 0
+      ? 'configure fewer frames'
+      : `with ${frames} frames there is room for ${room} connections`;
   faults.push({ path: ['limits', 'connections'], message, suggestion });
 }
 

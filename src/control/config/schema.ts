@@ -8,6 +8,7 @@
 // their full name. What `Configuration` adds is that nothing optional is left open that has a default.
 
 import { z } from 'zod';
+import { MAX_QUEUES } from '../../memory/layout.ts';
 import {
   isTextFault,
   parseInterfaceAddress,
@@ -135,8 +136,8 @@ const interfaceShape = {
     .default('dedicated')
     .describe('dedicated: all frames of the interface go to weir.'),
   queues: z
-    .union([z.literal('auto'), z.int().min(1).max(64)], {
-      error: 'auto or a number of queues from 1 to 64 is expected',
+    .union([z.literal('auto'), z.int().min(1).max(MAX_QUEUES)], {
+      error: `auto or a number of queues from 1 to ${MAX_QUEUES} is expected`,
     })
     .default('auto')
     .describe('How many of the queues of the interface are polled.'),

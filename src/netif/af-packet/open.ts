@@ -84,7 +84,7 @@ function checkKernel(name: string, allowKernelAddress: boolean): string[] {
     const fault = `the kernel has ${addresses.join(', ')} on ${name} and would answer beside weir`;
     const advice =
       `take it away: ip address del ${addresses[0]} dev ${name} (not on the interface that you ` +
-      'are logged in through), or use kind af-xdp, which shares an interface with the kernel';
+      'are logged in through): a dedicated interface is weir’s alone';
     if (!allowKernelAddress) throw new WeirError('ERR_INTERFACE_UNSUPPORTED', fault, advice);
     warnings.push(`${fault}: ${advice}`);
   }
