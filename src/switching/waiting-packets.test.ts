@@ -119,6 +119,17 @@ describe('packets that wait for a neighbor', () => {
     expect(bench.count('new-connection')).toBe(CAPACITY);
   });
 
+  it('keep their own reasons when others leave before them', async () => {
+    const bench = await strangers();
+    bench.pass(request({ ...SYN, sourcePort: 1 }));
+    bench.pass(request({ ...SYN, sourcePort: 2 }));
+    bench.pass(request({ ...ACK, sourcePort: 2 }));
+    expect(bench.pass(answerOf(B1), INT).reasons.sort()).toEqual(['arp-learned', 'new-connection']);
+    const { reasons, sent } = bench.pass(answerOf(B2), INT);
+    expect(reasons.sort()).toEqual(['arp-learned', 'connection', 'new-connection']);
+    expect(sent.map(({ bytes }) => decodeFrame(bytes).tcp?.flags)).toEqual([['SYN'], ['ACK']]);
+  });
+
   it('wait over the wrap of the clock', async () => {
     const bench = await SwitchBench.create({ known: [CLIENT], startMs: 0x7fffffff - 4500 });
     expect(bench.pass(request(SYN)).reasons).toEqual(['waiting']);

@@ -94,6 +94,8 @@ export function judge(bytes: Uint8Array, ingressMac: string, sent: Sent): string
       ? ''
       : 'an ARP answer to no question';
   }
+  // What ARP sets free came in before, and was whole then.
+  if (input.arp !== undefined) return '';
   const fault = faultOfInput(input, bytes, ingressMac);
   if (fault !== '') return `what came in ${fault}`;
   if (output.tcp?.flags.includes('RST') && output.ipv4?.destination === input.ipv4?.source) {
