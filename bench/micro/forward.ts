@@ -5,7 +5,7 @@
 
 import { parseArgs } from 'node:util';
 import { cleanAll } from '../../src/lab/clean-up.ts';
-import { type LabProcess, startLabProgram } from '../../src/lab/command.ts';
+import { execute, type LabProcess, startLabProgram } from '../../src/lab/command.ts';
 import { LabNetwork } from '../../src/lab/network.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
 
@@ -77,6 +77,10 @@ function output(program: LabProcess): () => string {
 async function measure() {
   const network = new LabNetwork({ backends: 1 });
   const weir = await WeirProcess.start(network.switchNamespace, configuration(network));
+  if (values.kind === 'af-packet') {
+    // A veth takes redirected frames only while it polls: XDP makes it do so, and so does GRO.
+    execute('ethtool', ['-K', 'ext0', 'gro', 'on'], { namespace: network.switchNamespace });
+  }
   const external = network.switchInterfaces.find(({ side }) => side === 'external');
   const counter = startLabProgram('packet-counter', [RECEIVER, UDP], {
     namespace: network.internalNamespace,
