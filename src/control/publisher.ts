@@ -5,20 +5,18 @@
 // not fit) fails before the first flip.
 
 import { WeirError } from '../base/errors.ts';
-import { DoubleBuffer } from '../memory/double-buffer.ts';
 import {
-  CONFIGURATION_TABLE_SIZE,
+  configurationBuffer,
+  type DoubleBuffer,
+  routingBuffer,
+  textBuffer,
+} from '../memory/double-buffer.ts';
+import {
   CONFIGURATION_TEXT_SIZE,
   HEADER_APPLIED_AT,
-  HEADER_CONFIGURATION_GENERATION,
-  HEADER_ROUTING_GENERATION,
-  HEADER_TEXT_GENERATION,
   HEADER_TEXT_LENGTH_A,
   MAX_BACKENDS,
   MAX_SERVICES,
-  PROCESSOR_CONFIGURATION_GENERATION,
-  PROCESSOR_ROUTING_GENERATION,
-  ROUTING_TABLE_SIZE,
 } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
@@ -50,29 +48,10 @@ export class Publisher {
   private freedBackends: readonly number[] = [];
 
   constructor(memory: MainMemory) {
-    const { layout } = memory;
     this.memory = memory;
-    this.configurationTable = new DoubleBuffer(
-      memory,
-      layout.configurationTable,
-      CONFIGURATION_TABLE_SIZE,
-      HEADER_CONFIGURATION_GENERATION,
-      PROCESSOR_CONFIGURATION_GENERATION,
-    );
-    this.routingTable = new DoubleBuffer(
-      memory,
-      layout.routingTable,
-      ROUTING_TABLE_SIZE,
-      HEADER_ROUTING_GENERATION,
-      PROCESSOR_ROUTING_GENERATION,
-    );
-    this.text = new DoubleBuffer(
-      memory,
-      layout.configurationText,
-      CONFIGURATION_TEXT_SIZE,
-      HEADER_TEXT_GENERATION,
-      -1,
-    );
+    this.configurationTable = configurationBuffer(memory);
+    this.routingTable = routingBuffer(memory);
+    this.text = textBuffer(memory);
   }
 
   /** Generation of the running configuration; 0 when nothing was ever published. */

@@ -8,7 +8,20 @@
 // written only while no processor reads it, that is after every processor that is running shows
 // the present generation. One that sleeps holds nothing: it calls `enter` again before it reads.
 
-import { PROCESSOR_SLEEPING, PROCESSOR_STATE, STATE_DEAD, STATE_STOPPED } from './layout.ts';
+import {
+  CONFIGURATION_TABLE_SIZE,
+  CONFIGURATION_TEXT_SIZE,
+  HEADER_CONFIGURATION_GENERATION,
+  HEADER_ROUTING_GENERATION,
+  HEADER_TEXT_GENERATION,
+  PROCESSOR_CONFIGURATION_GENERATION,
+  PROCESSOR_ROUTING_GENERATION,
+  PROCESSOR_SLEEPING,
+  PROCESSOR_STATE,
+  ROUTING_TABLE_SIZE,
+  STATE_DEAD,
+  STATE_STOPPED,
+} from './layout.ts';
 import type { MainMemory } from './region.ts';
 
 export class DoubleBuffer {
@@ -88,4 +101,38 @@ export class DoubleBuffer {
     }
     return true;
   }
+}
+
+/** The two buffers of the configuration table. */
+export function configurationBuffer(memory: MainMemory): DoubleBuffer {
+  return new DoubleBuffer(
+    memory,
+    memory.layout.configurationTable,
+    CONFIGURATION_TABLE_SIZE,
+    HEADER_CONFIGURATION_GENERATION,
+    PROCESSOR_CONFIGURATION_GENERATION,
+  );
+}
+
+/** The two buffers of the routing table. */
+export function routingBuffer(memory: MainMemory): DoubleBuffer {
+  return new DoubleBuffer(
+    memory,
+    memory.layout.routingTable,
+    ROUTING_TABLE_SIZE,
+    HEADER_ROUTING_GENERATION,
+    PROCESSOR_ROUTING_GENERATION,
+  );
+}
+
+/** The two buffers of the configuration's text, which no switching processor reads. */
+export function textBuffer(memory: MainMemory): DoubleBuffer {
+  const { configurationText } = memory.layout;
+  return new DoubleBuffer(
+    memory,
+    configurationText,
+    CONFIGURATION_TEXT_SIZE,
+    HEADER_TEXT_GENERATION,
+    -1,
+  );
 }

@@ -10,25 +10,19 @@
 // after the new one has been shown.
 
 import { COUNTER_FRAMES_RECLAIMED, Counters } from '../memory/counters.ts';
-import { DoubleBuffer } from '../memory/double-buffer.ts';
+import { configurationBuffer, type DoubleBuffer, routingBuffer } from '../memory/double-buffer.ts';
 import { FramePool, type SocketFrames } from '../memory/frame-pool.ts';
 import {
-  CONFIGURATION_TABLE_SIZE,
-  HEADER_CONFIGURATION_GENERATION,
-  HEADER_ROUTING_GENERATION,
   INTERFACE_MAC_HIGH,
   INTERFACE_MAC_LOW,
   INTERFACE_QUEUE_PROCESSOR,
   INTERFACE_QUEUES,
   MAX_INTERFACES,
   MAX_QUEUES,
-  PROCESSOR_CONFIGURATION_GENERATION,
   PROCESSOR_HEARTBEAT,
-  PROCESSOR_ROUTING_GENERATION,
   PROCESSOR_RUNNING_SINCE,
   PROCESSOR_SLEEPING,
   PROCESSOR_STATE,
-  ROUTING_TABLE_SIZE,
   STATE_RUNNING,
   STATE_STARTING,
   STATE_STOPPED,
@@ -103,20 +97,8 @@ export class SwitchingProcessor {
     this.memory = memory;
     this.processor = processor;
     this.setWord(PROCESSOR_STATE, STATE_STARTING);
-    this.configurationTable = new DoubleBuffer(
-      memory,
-      layout.configurationTable,
-      CONFIGURATION_TABLE_SIZE,
-      HEADER_CONFIGURATION_GENERATION,
-      PROCESSOR_CONFIGURATION_GENERATION,
-    );
-    this.routingTable = new DoubleBuffer(
-      memory,
-      layout.routingTable,
-      ROUTING_TABLE_SIZE,
-      HEADER_ROUTING_GENERATION,
-      PROCESSOR_ROUTING_GENERATION,
-    );
+    this.configurationTable = configurationBuffer(memory);
+    this.routingTable = routingBuffer(memory);
     this.context = new PacketContext();
     this.counters = new Counters(memory, processor);
     this.pool = new FramePool(memory, processor);

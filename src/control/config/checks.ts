@@ -5,16 +5,11 @@
 // A fault makes the configuration unusable; a warning is about something that works, but hardly as
 // meant. Pure: what is known of the machine is a parameter.
 
-import type { Finding, Path } from './faults.ts';
+import type { Path } from './faults.ts';
 import { parseIpv4 } from './ipv4-text.ts';
 import { networkChecks } from './network-checks.ts';
-import type { BackendPart, ConfigurationParts, ServicePart } from './parts.ts';
+import type { BackendPart, CheckResult, ConfigurationParts, ServicePart } from './parts.ts';
 import { processorChecks } from './processor-checks.ts';
-
-export interface CheckResult {
-  readonly faults: Finding[];
-  readonly warnings: Finding[];
-}
 
 /**
  * All checks across values.

@@ -4,7 +4,6 @@
 // Reachability is judged only when all interfaces and routes are valid by themselves; else one wrong
 // interface would make all its backends faults as well.
 
-import type { CheckResult } from './checks.ts';
 import type { Path } from './faults.ts';
 import {
   type Ipv4Network,
@@ -16,7 +15,7 @@ import {
   parseIpv4Network,
 } from './ipv4-text.ts';
 import { nearestWord } from './nearest-word.ts';
-import type { ConfigurationParts, RoutePart, ServicePart } from './parts.ts';
+import type { CheckResult, ConfigurationParts, RoutePart, ServicePart } from './parts.ts';
 
 interface ConnectedNetwork extends Ipv4Network {
   readonly text: string;

@@ -6,6 +6,7 @@
 // down to the single value. What is left out has its default.
 
 import type { z } from 'zod';
+import type { Finding } from './faults.ts';
 import { interfaceAddress, SHAPES } from './schema.ts';
 
 /** Every value of a shape on its own: the valid ones, undefined for the others. */
@@ -19,6 +20,12 @@ export type BackendPart = Fields<typeof SHAPES.backend>;
 export type ServicePart = Fields<typeof SHAPES.service> & { backends: BackendPart[] };
 export type ProcessorsPart = Fields<typeof SHAPES.processors>;
 export type LimitsPart = Fields<typeof SHAPES.limits>;
+
+/** What the checks have found: faults make the configuration unusable, warnings do not. */
+export interface CheckResult {
+  readonly faults: Finding[];
+  readonly warnings: Finding[];
+}
 
 export interface ConfigurationParts {
   readonly interfaces: InterfacePart[];

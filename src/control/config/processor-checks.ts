@@ -4,8 +4,7 @@
 // so that is a warning; beyond four times the CPUs it is taken for a mistake.
 
 import { MAIN_MEMORY_SIZE_MAX, mainMemorySize } from '../../memory/layout.ts';
-import type { CheckResult } from './checks.ts';
-import type { ConfigurationParts, LimitsPart, ProcessorsPart } from './parts.ts';
+import type { CheckResult, ConfigurationParts, LimitsPart, ProcessorsPart } from './parts.ts';
 
 const MOST_PROCESSORS_PER_CPU = 4;
 
