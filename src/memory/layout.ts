@@ -94,6 +94,8 @@ export const HEADER_TEXT_LENGTH_B = 66;
 export const HEADER_APPLIED_AT = 67;
 /** Reloads that were refused because of faults (control). */
 export const HEADER_RELOADS_REFUSED = 68;
+/** Random word that the hash of connection keys starts from, so that nobody can choose colliding ones. */
+export const HEADER_HASH_SEED = 69;
 
 // Words of a processor's block. The supervisor writes the first line, the processor the others.
 export const PROCESSOR_PID = 0;

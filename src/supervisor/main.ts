@@ -2,12 +2,14 @@
 // processes, and stays as their supervisor until it is told to end. The last part of `weir run`.
 // It parses nothing that comes from the network; after the start it has nothing to do but to watch.
 
+import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { WeirError } from '../base/errors.ts';
 import { Log } from '../base/log.ts';
 import {
   computeLayout,
+  HEADER_HASH_SEED,
   HEADER_INTERFACES,
   HEADER_STARTED_AT,
   type MemorySizes,
@@ -94,6 +96,7 @@ function buildMachine(configuration: MachineConfiguration, paths: Paths, log: Lo
   const memory = formatMainMemory(range.buffer, sizes);
   memory.setHeader(HEADER_STARTED_AT, Math.floor(Date.now() / 1000));
   memory.setHeader(HEADER_INTERFACES, interfaces.length);
+  memory.setHeader(HEADER_HASH_SEED, randomBytes(4).readInt32LE());
   const size = (layout.totalSize / 2 ** 20).toFixed(0);
   const pages = file.hugePages ? 'huge pages' : 'pages of 4 KiB';
   log.info(`main memory: ${size} MiB in ${pages}, ${limits.connections} connections`);

@@ -12,6 +12,7 @@
 // that removes. Readers read plainly; what a slot leads to stays readable until the reader's turn
 // ends (connection-epoch.ts).
 
+import { HEADER_HASH_SEED } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import type { ConnectionEpoch } from './connection-epoch.ts';
 import {
@@ -46,9 +47,15 @@ const SLOT_MASK = SLOTS - 1;
 const NEARLY_FULL = 13;
 
 /** Hash of a key; its low bits choose the first bucket, its highest are the tag. @hot */
-function keyHash(source: number, destination: number, ports: number, proto: number): number {
-  let h = Math.imul(source ^ (proto << 24), 0x9e3779b1);
-  h = Math.imul(h ^ (h >>> 15) ^ ports, 0x85ebca6b);
+function keyHash(
+  seed: number,
+  source: number,
+  destination: number,
+  ports: number,
+  proto: number,
+): number {
+  let h = Math.imul(source ^ seed ^ (proto << 24), 0x9e3779b1);
+  h = Math.imul(h ^ (h >>> 15) ^ ports ^ (seed >>> 7), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13) ^ destination, 0xc2b2ae35);
   return h ^ (h >>> 16);
 }
@@ -61,6 +68,7 @@ function secondHash(hash: number): number {
 
 export class ConnectionIndex {
   private readonly words: Int32Array;
+  private readonly seed: number;
   private readonly buckets: number;
   private readonly mask: number;
   private readonly lines: number;
@@ -70,6 +78,7 @@ export class ConnectionIndex {
 
   constructor(memory: MainMemory, epoch: ConnectionEpoch) {
     this.words = memory.words;
+    this.seed = memory.header(HEADER_HASH_SEED);
     this.buckets = memory.layout.connectionIndex >> 2;
     this.mask = memory.layout.connectionBuckets - 1;
     this.lines = memory.layout.connectionRecords >> 2;
@@ -78,7 +87,7 @@ export class ConnectionIndex {
 
   /** The entry of a connection that bears this key, or NOT_FOUND. @hot */
   lookup(source: number, destination: number, ports: number, protocol: number): number {
-    const hash = keyHash(source, destination, ports, protocol);
+    const hash = keyHash(this.seed, source, destination, ports, protocol);
     const bucket = this.buckets + ((hash & this.mask) << 4);
     const entry = this.lookupIn(bucket, hash, source, destination, ports, protocol);
     if (entry !== NOT_FOUND) return entry;
@@ -88,7 +97,7 @@ export class ConnectionIndex {
 
   /** Reads the line where a lookup of the key begins, so that it is at hand. @returns the hash. @hot */
   touchBucket(source: number, destination: number, ports: number, protocol: number): number {
-    const hash = keyHash(source, destination, ports, protocol);
+    const hash = keyHash(this.seed, source, destination, ports, protocol);
     this.touched ^= this.words[this.buckets + ((hash & this.mask) << 4)];
     return hash;
   }
@@ -146,6 +155,7 @@ export class ConnectionIndex {
   private hashOf(entry: number): number {
     const line = this.lines + (entry << LINE_SHIFT);
     return keyHash(
+      this.seed,
       this.words[line + LINE_SOURCE],
       this.words[line + LINE_DESTINATION],
       this.words[line + LINE_PORTS],
