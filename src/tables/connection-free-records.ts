@@ -3,14 +3,22 @@
 // of the record's share alone, after its limbo. Each processor begins to look where the sweep's share
 // of that processor begins and moves on from where it last found one, so two seldom meet in a word.
 
+import { COUNTER_CONNECTIONS_TAKEN, sumCounter } from '../memory/counters.ts';
 import type { MainMemory } from '../memory/region.ts';
 
 const NOT_FOUND = -1;
-/** Words of the bitmap that one call looks at, at most. */
+/**
+ * Words of the bitmap that one call looks at, at most, when hardly any record is free: a flood must not
+ * pay for the whole bitmap with each packet. While more than 1/64 are free the search goes on until it
+ * finds one: old connections may stand side by side over any length, and that refuses nobody.
+ */
 const WORDS_PER_CALL = 256;
 
 export class FreeRecords {
+  private readonly memory: MainMemory;
   private readonly words: Int32Array;
+  /** While no more records are taken than this, there is one to be found. */
+  private readonly plentyLimit: number;
   private readonly bitmap: number;
   private readonly bitmapWords: number;
   /** Bits of the last word that stand for no record. */
@@ -19,7 +27,9 @@ export class FreeRecords {
 
   constructor(memory: MainMemory, processor: number) {
     const { layout } = memory;
+    this.memory = memory;
     this.words = memory.words;
+    this.plentyLimit = layout.connections - Math.ceil(layout.connections / 64);
     this.bitmap = layout.connectionBitmap >> 2;
     this.bitmapWords = Math.ceil(layout.connections / 32);
     this.lastWordUnused = layout.connections % 32 === 0 ? 0 : -1 << (layout.connections % 32);
@@ -28,7 +38,15 @@ export class FreeRecords {
 
   /** Sets the bit of a free record and returns its number; NOT_FOUND when none was seen. @hot */
   take(): number {
-    for (let tried = 0; tried < WORDS_PER_CALL; tried++) {
+    const number = this.search(WORDS_PER_CALL);
+    if (number !== NOT_FOUND || this.bitmapWords <= WORDS_PER_CALL) return number;
+    if (sumCounter(this.memory, COUNTER_CONNECTIONS_TAKEN) > this.plentyLimit) return NOT_FOUND;
+    return this.search(this.bitmapWords);
+  }
+
+  /** @hot */
+  private search(most: number): number {
+    for (let tried = 0; tried < most; tried++) {
       const number = this.takeIn(this.cursor);
       if (number !== NOT_FOUND) return number;
       this.cursor = this.cursor + 1 === this.bitmapWords ? 0 : (this.cursor + 1) | 0;
