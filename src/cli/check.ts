@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { faultsToJson, formatFaults } from '../control/config/format-faults.ts';
 import { type ParseResult, parseConfiguration } from '../control/config/parse.ts';
 import { readConfigurationFile } from '../control/reload.ts';
+import { plural } from './status-terminal.ts';
 
 const EXIT_FAULTS = 2;
 
@@ -28,15 +29,15 @@ export function check(path: string, asJson: boolean): number {
   }
   const { configuration, faults, warnings } = parseAndShow(path);
   if (configuration === undefined) {
-    const count = faults.length === 1 ? 'one fault' : `${faults.length} faults`;
-    process.stderr.write(`${path}: ${count}; nothing was changed\n`);
+    process.stderr.write(`${path}: ${plural(faults.length, 'fault')}\n`);
     return EXIT_FAULTS;
   }
   const { interfaces, services } = configuration;
   const backends = services.reduce((sum, service) => sum + service.backends.length, 0);
   process.stdout.write(
-    `${path}: good: ${interfaces.length} interfaces, ${services.length} services, ` +
-      `${backends} backends${warnings.length > 0 ? `, ${warnings.length} warnings` : ''}\n`,
+    `${path}: good: ${plural(interfaces.length, 'interface')}, ` +
+      `${plural(services.length, 'service')}, ${plural(backends, 'backend')}` +
+      `${warnings.length > 0 ? `, ${plural(warnings.length, 'warning')}` : ''}\n`,
   );
   return 0;
 }

@@ -53,8 +53,8 @@ describe('Screen', () => {
     page.close();
     expect(written).toEqual([
       '\u001b[?25l\u001b[Ja\nb\n',
-      '\u001b[2A\u001b[Jc\n',
-      '\u001b[1A\u001b[J\u001b[?25h',
+      '\r\u001b[2A\u001b[Jc\n',
+      '\r\u001b[1A\u001b[J\u001b[?25h',
     ]);
   });
 

@@ -1,5 +1,5 @@
-// Draws a page over the one before, on a terminal. The cursor is hidden meanwhile; `close` leaves the
-// takes the page away and shows the cursor again, and must be called on every way out.
+// Draws a page over the one before, on a terminal. The cursor is hidden meanwhile; `close` takes the
+// page away and shows the cursor again, and must be called on every way out.
 // On anything but a terminal it is not used: the demo prints lines there.
 
 const HIDE_CURSOR = '\u001b[?25l';
@@ -45,7 +45,8 @@ export class Screen {
     this.drawn = 0;
   }
 
+  /** To the first column as well: what is typed meanwhile, such as ^C, has moved the cursor. */
   private upwards(): string {
-    return this.drawn === 0 ? '' : `\u001b[${this.drawn}A`;
+    return this.drawn === 0 ? '' : `\r\u001b[${this.drawn}A`;
   }
 }

@@ -85,6 +85,7 @@ export async function demo(options: DemoOptions): Promise<number> {
 function closeInTheEnd(screen: Screen): void {
   process.once('SIGINT', () => {
     screen.close();
+    say('interrupted: the network is taken away');
     process.exit(EXIT_INTERRUPTED);
   });
   process.once('SIGTERM', () => screen.close());
@@ -218,7 +219,8 @@ async function keep({ weir, network }: DemoLab, exitCode: number): Promise<void>
 The network and weir go on running until Ctrl-C (or: kill ${process.pid}), which removes them.
   bin/weir status --socket ${weir.socketPath}
   ip netns exec ${client.namespace} curl -i http://${virtualAddress}/
-  ip netns exec ${switchNamespace} ps -ef
+  ps --ppid ${weir.process.pid} -o pid,args   (kill -9 any of them, and ask for the status again)
+  ip netns exec ${switchNamespace} ip -brief link
   configuration ${weir.configFile}, log ${join(weir.folder, 'weir.log')}
   after a change of the configuration: bin/weir reload --socket ${weir.socketPath}
 `);

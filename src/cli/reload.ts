@@ -24,6 +24,7 @@ export async function reload(socketPath: string, asJson: boolean): Promise<numbe
     process.stderr.write(`refused: configuration ${result.generation} stays in force\n`);
     return EXIT_REFUSED;
   }
+  if (result.changes.length === 0) process.stdout.write('  no changes\n');
   for (const change of result.changes) process.stdout.write(`  ${change}\n`);
   process.stdout.write(`configuration ${result.generation} is in force\n`);
   return 0;

@@ -18,6 +18,7 @@ import {
 import { executeNode, forbidNewPrivileges, raiseLockedMemoryLimit } from '../sys/process.ts';
 import { runSelfTest } from '../sys/self-test.ts';
 import { parseAndShow } from './check.ts';
+import { plural } from './status-terminal.ts';
 
 const EXIT_FAULTS = 2;
 /** Set in the second life of the process, after its rights were dropped. */
@@ -30,7 +31,7 @@ export async function run(configPath: string, socketPath: string): Promise<numbe
     // Faults are shown before anything is touched, and only once.
     const { configuration, faults } = parseAndShow(path);
     if (configuration === undefined) {
-      process.stderr.write(`${path}: ${faults.length} fault(s); weir was not started\n`);
+      process.stderr.write(`${path}: ${plural(faults.length, 'fault')}; weir was not started\n`);
       return EXIT_FAULTS;
     }
     runSelfTest();

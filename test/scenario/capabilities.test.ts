@@ -230,6 +230,6 @@ describeOnKinds('capabilities', ['curl', 'setpriv', 'ps'], (kind) => {
     expect(status).toBe(EXIT_FAULTS);
     expect(stderr).toMatch(/weir\.yaml:\d+:\d+: error: services\[0\]\.port/);
     expect(stderr).toMatch(/weir\.yaml:\d+:\d+: error: services\[0\]\.backends\[0\].*wieght/);
-    expect(stderr).toContain('2 fault(s)');
+    expect(stderr).toContain('2 faults');
   });
 });
