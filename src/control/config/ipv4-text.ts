@@ -78,6 +78,9 @@ export function parseIpv4Unicast(text: string): number | TextFault {
 /** A network such as 10.1.0.0/16 (no bits set after the prefix), or `default`, which is 0.0.0.0/0. */
 export function parseIpv4Network(text: string): Ipv4Network | TextFault {
   if (text === 'default') return { address: 0, prefixLength: 0 };
+  if (/^[a-z]+$/i.test(text)) {
+    return fault(`${text} is no network`, 'write default, or a network as in 10.1.0.0/24');
+  }
   const network = parseCidr(text, '10.1.0.0/24');
   if (isTextFault(network)) return network;
   const { address, prefixLength } = network;

@@ -13,6 +13,7 @@ import {
   parseInterfaceAddress,
   parseIpv4,
   parseIpv4Network,
+  prefixMask,
 } from './ipv4-text.ts';
 import { nearestWord } from './nearest-word.ts';
 import type { CheckResult, ConfigurationParts, RoutePart, ServicePart } from './parts.ts';
@@ -29,18 +30,22 @@ export function networkChecks(parts: ConfigurationParts, result: CheckResult): v
   const connected = connectedNetworks(parts);
   overlaps(connected, result);
   ownServiceAddresses(parts, connected, result);
+  hostAddresses(parts, connected, result);
+  parts.routes.forEach((route, index) => {
+    checkWayOut(route, ['routes', index], parts, result);
+  });
   const known = parts.interfaces.every(
     ({ name, addresses }) =>
       name !== undefined && addresses.length > 0 && !addresses.includes(undefined),
   );
   if (!known || parts.interfaces.length === 0) return;
   parts.routes.forEach((route, index) => {
-    checkRoute(route, ['routes', index], parts, connected, result);
+    checkRouter(route, ['routes', index], connected, result);
   });
   if (parts.routes.some(({ to }) => to === undefined)) return;
   const routed = parts.routes.map((route) => parseIpv4Network(route.to as string) as Ipv4Network);
   parts.services.forEach((service, index) => {
-    checkBackends(service, ['services', index], connected, routed, result);
+    checkBackends(service, ['services', index], parts, connected, routed, result);
   });
 }
 
@@ -94,11 +99,48 @@ function ownServiceAddresses(
   });
 }
 
-function checkRoute(
+/** Addresses that no router, server or service can have: those of networks, broadcasts, weir's own. */
+function hostAddresses(
+  { routes, services }: ConfigurationParts,
+  connected: readonly ConnectedNetwork[],
+  { faults }: CheckResult,
+): void {
+  const check = (text: string | undefined, path: Path): void => {
+    if (text === undefined) return;
+    const address = parseIpv4(text) as number;
+    for (const network of connected) {
+      const kind = edgeKind(network, address);
+      if (kind === '') continue;
+      const message = `${text} is ${kind} of ${network.text}, not the address of a host`;
+      faults.push({ path, message, suggestion: '' });
+      return;
+    }
+  };
+  routes.forEach(({ via }, index) => {
+    check(via, ['routes', index, 'via']);
+  });
+  services.forEach((service, index) => {
+    check(service.address, ['services', index, 'address']);
+    service.backends.forEach((backend, at) => {
+      check(backend.address, ['services', index, 'backends', at, 'address']);
+    });
+  });
+}
+
+/** What an address is that belongs to a connected network but to no host in it (RFC 1122); '' if not. */
+function edgeKind(network: ConnectedNetwork, address: number): string {
+  // RFC 3021: networks of two addresses have none.
+  if (network.prefixLength >= 31 || !networkContains(network, address)) return '';
+  const hostBits = ~prefixMask(network.prefixLength);
+  if ((address & hostBits) === 0) return 'the network address';
+  return (address & hostBits) === hostBits ? 'the broadcast address' : '';
+}
+
+/** Whether a route leads anywhere; of its router, `checkRouter` judges. */
+function checkWayOut(
   route: RoutePart,
   path: Path,
   { interfaces }: ConfigurationParts,
-  connected: readonly ConnectedNetwork[],
   { faults }: CheckResult,
 ): void {
   if (route.via === undefined && route.interface === undefined) {
@@ -106,14 +148,23 @@ function checkRoute(
     faults.push({ path, message: 'a route needs via or interface', suggestion });
     return;
   }
-  const names = interfaces.map(({ name }) => name as string);
+  const names = interfaces.flatMap(({ name }) => name ?? []);
+  // An interface whose name is a fault may be the one that is meant.
+  if (names.length < interfaces.length || names.length === 0) return;
   if (route.interface !== undefined && !names.includes(route.interface)) {
     const near = nearestWord(route.interface, names);
     const suggestion = near === undefined ? `known: ${names.join(', ')}` : `did you mean ${near}?`;
     const message = `there is no interface '${route.interface}' in this file`;
     faults.push({ path: [...path, 'interface'], message, suggestion });
-    return;
   }
+}
+
+function checkRouter(
+  route: RoutePart,
+  path: Path,
+  connected: readonly ConnectedNetwork[],
+  { faults }: CheckResult,
+): void {
   if (route.via === undefined) return;
   const via = parseIpv4(route.via) as number;
   const networks = connected.filter((network) => networkContains(network, via));
@@ -127,6 +178,7 @@ function checkRoute(
     faults.push({ path: [...path, 'via'], message, suggestion });
   } else if (
     route.interface !== undefined &&
+    connected.some(({ interfaceName }) => interfaceName === route.interface) &&
     !networks.some(({ interfaceName }) => interfaceName === route.interface)
   ) {
     const message = `${route.via} is on the network of ${networks[0].interfaceName}, not of ${route.interface}`;
@@ -138,6 +190,7 @@ function checkRoute(
 function checkBackends(
   service: ServicePart,
   path: Path,
+  { services }: ConfigurationParts,
   connected: readonly ConnectedNetwork[],
   routed: readonly Ipv4Network[],
   { faults }: CheckResult,
@@ -146,7 +199,13 @@ function checkBackends(
     if (backend.address === undefined) return;
     const address = parseIpv4(backend.address) as number;
     const at = [...path, 'backends', index, 'address'];
-    if (connected.some((network) => networkContains(network, address))) return;
+    const networks = connected.filter((network) => networkContains(network, address));
+    const own = networks.find((network) => network.address === address);
+    if (own !== undefined && !services.some((each) => each.address === backend.address)) {
+      const message = `${backend.address} is the own address of ${own.interfaceName}: weir is no server`;
+      faults.push({ path: at, message, suggestion: "write the server's own address" });
+    }
+    if (networks.length > 0) return;
     if (service.forwarding === 'dsr') {
       const message = `${backend.address} is on no connected network: dsr only rewrites the MAC address`;
       const suggestion = 'connect its network to an interface, or use forwarding: nat';

@@ -393,6 +393,39 @@ const FAULTS: Row[] = [
     ],
   },
   {
+    title: 'routes that lead nowhere, whatever the interfaces are',
+    edits: [
+      ['10.2.0.1/24', '10.2.0.1/44'],
+      ['{ to: default, via: 10.1.0.254 }', '{ to: default }\n  - { to: defualt, interface: ext9 }'],
+    ],
+    found: [
+      "9:31 interfaces[1].addresses[0] | 10.2.0.1/44: prefix length '44' is not 0–32 | write it as in 10.1.0.1/24",
+      '12:5 routes[0] | a route needs via or interface | add via: with the address of the router',
+      '13:11 routes[1].to | defualt is no network | write default, or a network as in 10.1.0.0/24',
+      "13:31 routes[1].interface | there is no interface 'ext9' in this file | did you mean ext0?",
+    ],
+  },
+  {
+    title: 'addresses that belong to no host',
+    edits: [
+      ['via: 10.1.0.254', 'via: 10.1.0.255'],
+      ['10.1.0.100', '10.1.0.0'],
+      ['10.2.0.11', '10.2.0.255'],
+    ],
+    found: [
+      '12:25 routes[0].via | 10.1.0.255 is the broadcast address of 10.1.0.1/24, not the address of a host | ',
+      '19:14 services[0].address | 10.1.0.0 is the network address of 10.1.0.1/24, not the address of a host | ',
+      '25:30 services[0].backends[0].address | 10.2.0.255 is the broadcast address of 10.2.0.1/24, not the address of a host | ',
+    ],
+  },
+  {
+    title: 'weir as its own backend',
+    edits: [['10.2.0.12', '10.2.0.1']],
+    found: [
+      "26:30 services[0].backends[1].address | 10.2.0.1 is the own address of int0: weir is no server | write the server's own address",
+    ],
+  },
+  {
     title: 'interfaces in overlapping networks',
     edits: [
       ['10.2.0.1/24', '10.1.0.2/16'],
