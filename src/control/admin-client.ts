@@ -10,6 +10,10 @@ export const DEFAULT_SOCKET_PATH = '/run/weir/weir.sock';
 
 const TIMEOUT_MS = 10_000;
 
+const START_IT =
+  'is weir running? `weir run --config FILE` starts it; `--socket PATH` names another socket';
+const BE_ANOTHER = 'only root and the user and group that weir runs as may use it: try sudo';
+
 export interface AdminAnswer {
   readonly status: number;
   readonly body: unknown;
@@ -25,12 +29,12 @@ export function callAdmin(
   path: string,
 ): Promise<AdminAnswer> {
   return new Promise((resolve, reject) => {
-    const unreachable = (why: string): void =>
+    const unreachable = (why: string, suggestion = START_IT): void =>
       reject(
         new WeirError(
           'ERR_CONTROL_UNREACHABLE',
           `the control processor does not answer at ${socketPath}: ${why}`,
-          'is weir running? `weir run --config FILE` starts it; `--socket PATH` names another socket',
+          suggestion,
         ),
       );
     const call = request(
@@ -50,7 +54,9 @@ export function callAdmin(
       },
     );
     call.on('timeout', () => call.destroy(new Error(`no answer in ${TIMEOUT_MS / 1000} s`)));
-    call.on('error', (error) => unreachable(error.message));
+    call.on('error', (error: NodeJS.ErrnoException) =>
+      unreachable(error.message, error.code === 'EACCES' ? BE_ANOTHER : START_IT),
+    );
     call.end();
   });
 }
