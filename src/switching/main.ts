@@ -4,11 +4,12 @@
 
 import { Log } from '../base/log.ts';
 import { type QueuePlan, readPlan } from '../base/process-plan.ts';
-import { HEADER_STOPPING } from '../memory/layout.ts';
+import { HEADER_STOPPING, INTERFACE_MODE } from '../memory/layout.ts';
 import { attachMainMemory } from '../memory/region.ts';
 import { AfPacketQueue } from '../netif/af-packet/af-packet-queue.ts';
 import type { PacketGeometry } from '../netif/af-packet/geometry.ts';
 import { AfXdpQueue, receiveLimit } from '../netif/af-xdp/af-xdp-queue.ts';
+import { INTERFACE_MODES } from '../netif/contract.ts';
 import { runOnCpus, yieldCpu } from '../sys/affinity.ts';
 import { clockMs } from '../sys/clock.ts';
 import { drainEvent, signalEvent } from '../sys/event-fd.ts';
@@ -45,10 +46,12 @@ function processorQueue(queue: QueuePlan): ProcessorQueue {
       if (queue.kind === 'af-xdp') {
         const ringSizes = queue.geometry as XdpRingSizes;
         const { frames, processors } = memory.layout;
+        const mode = memory.words[memory.interfaceWord(interfaceNumber, INTERFACE_MODE)];
         return new AfXdpQueue({
           fileDescriptor,
           ringSizes,
           receiveLimit: receiveLimit(frames, processors, own.length, ringSizes.receive),
+          isZeroCopy: INTERFACE_MODES[mode] === 'native zero-copy',
           socket: socketNumber,
           range,
           memory,

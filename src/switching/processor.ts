@@ -54,7 +54,14 @@ export interface ProcessorQueue {
   readonly interfaceNumber: number;
   readonly socketNumber: number;
   /** Opens the queue on the processor's frame pool. */
-  open(pool: FramePool): InterfaceQueue & { framesInRings?(marks: Uint8Array): void };
+  open(pool: FramePool): InterfaceQueue & Recoverable;
+}
+
+/** What recovery asks a queue. */
+interface Recoverable {
+  framesInRings?(marks: Uint8Array): void;
+  /** Whether a driver may have frames of it, for however long, that stand in none of its rings. */
+  readonly mayHoldFramesUnseen?: boolean;
 }
 
 export class SwitchingProcessor {
@@ -75,10 +82,9 @@ export class SwitchingProcessor {
   private readonly filter: PacketFilter;
   private readonly engine: PacketEngine;
   private readonly announcer: Announcer;
-  private readonly sockets: {
-    socket: number;
-    queue: { framesInRings?(marks: Uint8Array): void };
-  }[] = [];
+  private readonly sockets: { socket: number; queue: Recoverable }[] = [];
+  private readonly macHighOf = new Int32Array(MAX_INTERFACES);
+  private readonly macLowOf = new Int32Array(MAX_INTERFACES);
   private configuration = 0;
   private configurationGeneration = 0;
   private routingGeneration = 0;
@@ -108,13 +114,8 @@ export class SwitchingProcessor {
     this.confirmSuspectsAt = (nowMs + CONFIRM_SUSPECTS_AFTER_MS) | 0;
     this.housekeepingAt = nowMs;
 
-    const macHighOf = new Int32Array(MAX_INTERFACES);
-    const macLowOf = new Int32Array(MAX_INTERFACES);
-    for (let i = 0; i < MAX_INTERFACES; i++) {
-      macHighOf[i] = memory.words[memory.interfaceWord(i, INTERFACE_MAC_HIGH)];
-      macLowOf[i] = memory.words[memory.interfaceWord(i, INTERFACE_MAC_LOW)];
-    }
-    const { pool, counters } = this;
+    this.readMacAddresses();
+    const { pool, counters, macHighOf, macLowOf } = this;
     this.connections = new ConnectionTable(memory, processor);
     this.sweep = new ConnectionSweep(memory, processor, this.connections);
     this.guard = new FloodGuard(layout.connections);
@@ -252,6 +253,7 @@ export class SwitchingProcessor {
   private keepHouse(nowMs: number): void {
     const elapsedMs = (nowMs - this.housekeepingAt) | 0;
     this.housekeepingAt = nowMs;
+    if (this.readMacAddresses() && this.configurationGeneration !== 0) this.announcer.begin(nowMs);
     if (this.configurationGeneration !== 0) {
       const budget = this.sweep.budgetFor(elapsedMs);
       this.guard.observe(this.sweep.halfOpenCount());
@@ -265,8 +267,25 @@ export class SwitchingProcessor {
     }
   }
 
+  /** Our MAC addresses, which may be changed while we run. @returns whether one was. @hot */
+  private readMacAddresses(): boolean {
+    const { memory, macHighOf, macLowOf } = this;
+    let isChanged = false;
+    for (let i = 0; i < MAX_INTERFACES; i++) {
+      const high = memory.words[memory.interfaceWord(i, INTERFACE_MAC_HIGH)];
+      const low = memory.words[memory.interfaceWord(i, INTERFACE_MAC_LOW)];
+      if (high === macHighOf[i] && low === macLowOf[i]) continue;
+      macHighOf[i] = high;
+      macLowOf[i] = low;
+      isChanged = true;
+    }
+    return isChanged;
+  }
+
+  /** What a driver may hold unseen is never taken back: it could still be received into. */
   private reclaimSuspects(): void {
-    const reclaimed = this.pool.confirmSuspects(this.socketFrames());
+    const visible = this.sockets.filter(({ queue }) => queue.mayHoldFramesUnseen !== true);
+    const reclaimed = this.pool.confirmSuspects(this.socketFrames(visible));
     this.counters.add(COUNTER_FRAMES_RECLAIMED, reclaimed);
   }
 
@@ -278,8 +297,8 @@ export class SwitchingProcessor {
     });
   }
 
-  private socketFrames(): SocketFrames[] {
-    return this.sockets.map(({ socket, queue }) => {
+  private socketFrames(sockets = this.sockets): SocketFrames[] {
+    return sockets.map(({ socket, queue }) => {
       const inRings = new Uint8Array(this.memory.layout.frames);
       queue.framesInRings?.(inRings);
       return { socket, inRings };

@@ -2,11 +2,18 @@
 // frame goes to the processor's own queue on the interface where it has one; otherwise over the
 // hand-over lane to the processor that owns a queue there. Frames that others handed over are taken
 // only as the own queue has room, so that a frame once accepted by a lane is never lost to a full
-// ring: a full lane refuses, and the sender counts the drop.
+// ring: a full lane refuses, and the sender counts the drop. But what waits for an interface that has
+// gone down meanwhile is let go, like what its ring holds: it would keep back all that is behind it,
+// for interfaces that are up.
 
 import type { Counters } from '../memory/counters.ts';
 import type { FramePool } from '../memory/frame-pool.ts';
-import { HAND_OVER_LANE_CAPACITY, MAX_INTERFACES, PROCESSOR_SLEEPING } from '../memory/layout.ts';
+import {
+  HAND_OVER_LANE_CAPACITY,
+  INTERFACE_LINK_UP,
+  MAX_INTERFACES,
+  PROCESSOR_SLEEPING,
+} from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import { handOverLane, SpscRing } from '../memory/spsc-ring.ts';
 import type { InterfaceQueue } from '../netif/contract.ts';
@@ -149,9 +156,12 @@ export class Transmitter {
       const queue = this.queueOf[egress];
       if (queue === null) {
         this.pool.give(offset);
-      } else {
-        if (queue.transmit(offset, length) === 0) return sent;
+      } else if (queue.transmit(offset, length) !== 0) {
         this.counters.transmitted(egress, length);
+      } else if (this.isUp(egress)) {
+        return sent;
+      } else {
+        this.pool.give(offset);
       }
       this.pendingNext = (this.pendingNext + 1) | 0;
       sent = (sent + 1) | 0;
@@ -159,6 +169,11 @@ export class Transmitter {
     this.pendingCount = 0;
     this.pendingNext = 0;
     return sent;
+  }
+
+  /** @hot */
+  private isUp(egress: number): boolean {
+    return this.memory.words[this.memory.interfaceWord(egress, INTERFACE_LINK_UP)] !== 0;
   }
 
   /** Publishes everything that was sent, and offers again what was not taken; once per turn. @hot */

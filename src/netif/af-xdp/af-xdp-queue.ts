@@ -37,6 +37,8 @@ export interface AfXdpQueueParts {
   readonly ringSizes: XdpRingSizes;
   /** Most frames with the kernel for receiving (`receiveLimit`); default: a full receive ring. */
   readonly receiveLimit?: number;
+  /** Whether the driver receives into the frames itself; false when left out. */
+  readonly isZeroCopy?: boolean;
   /** The number under which the frame pool knows this socket. */
   readonly socket: number;
   /** The range that main memory is mapped in. */
@@ -64,6 +66,11 @@ export function receiveLimit(
 export class AfXdpQueue implements InterfaceQueue {
   readonly fileDescriptor: number;
   readonly socket: number;
+  /**
+   * Whether the driver may hold frames that none of the rings shows: with zero-copy it takes them out
+   * of the fill ring long before a packet arrives. Not yet on a socket that nobody has used.
+   */
+  readonly mayHoldFramesUnseen: boolean;
   private readonly framesStart: number;
   private readonly pool: FramePool;
   private readonly range: ReservedRange;
@@ -94,6 +101,7 @@ export class AfXdpQueue implements InterfaceQueue {
     this.received = new ConsumerRing(memory.words, this.places.receive, DESCRIPTOR_SHIFT);
     this.toSend = new ProducerRing(memory.words, this.places.transmit, DESCRIPTOR_SHIFT);
     this.sent = new Int32Array(ringSizes.completion);
+    this.mayHoldFramesUnseen = parts.isZeroCopy === true && this.fill.producer !== 0;
   }
 
   /** See InterfaceQueue. @hot */
