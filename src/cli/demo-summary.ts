@@ -142,7 +142,9 @@ function serverTable({ servers }: DemoSummary, colors: Paint): string[] {
     bar(share, BAR_WIDTH, colors),
     count(connections),
   ]);
-  return table(columns, rows, colors);
+  // Else the first question is why the requests are not as even as the connections.
+  const note = 'connections are what is shared out: one asks once, another again and again';
+  return [...table(columns, rows, colors), `  ${colors.dim(note)}`];
 }
 
 function processorTable({ processors }: DemoSummary, colors: Paint): string[] {

@@ -21,12 +21,17 @@ function version(): string {
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
+const EXIT_CODES = `
+Exit codes: 0 done; 1 it did not work, the message says what to do; 2 the command line or the
+configuration is wrong.`;
+
 const SOCKET_OPTION = ['--socket <path>', 'control socket', DEFAULT_SOCKET_PATH] as const;
 
 function program(): Command {
   const weir = new Command('weir')
     .description('A layer-4 switch and server load balancer.')
     .version(version())
+    .addHelpText('after', `${EXIT_CODES}\nMore: docs/reference/configuration.md, docs/guides/.`)
     .showHelpAfterError('(weir --help shows what there is)')
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
 
@@ -52,6 +57,10 @@ function program(): Command {
     .description('check a configuration file and show every fault in it')
     .requiredOption('--config <file>', 'configuration file (YAML)')
     .option('--json', 'faults and warnings as JSON')
+    .addHelpText(
+      'after',
+      '\nExits with 0 when the file can be used (warnings or not), with 2 otherwise.',
+    )
     .action(async (options: FileOptions) => {
       const { check } = await import('./check.ts');
       process.exitCode = check(options.config, options.json === true);
@@ -62,6 +71,7 @@ function program(): Command {
     .description('show processors, interfaces, services, backends and why packets ended')
     .option('--json', 'everything, as JSON')
     .option(...SOCKET_OPTION)
+    .addHelpText('after', '\nTo keep looking: watch -n 1 weir status')
     .action(async (options: FileOptions) => {
       const { status } = await import('./status.ts');
       process.exitCode = await status(options.socket, options.json === true);
@@ -72,6 +82,7 @@ function program(): Command {
     .description('read the configuration file again; faults change nothing')
     .option('--json', 'the result as JSON')
     .option(...SOCKET_OPTION)
+    .addHelpText('after', '\nExits with 0 when the file is in force, with 2 when it was refused.')
     .action(async (options: FileOptions) => {
       const { reload } = await import('./reload.ts');
       process.exitCode = await reload(options.socket, options.json === true);
@@ -82,7 +93,11 @@ function program(): Command {
     .description('build a network on this machine and show weir at work in it')
     .option('--duration <seconds>', 'how long it runs', '20')
     .option('--json <file>', 'write the summary to a file, as JSON')
-    .option('--keep', 'leave network and switch running at the end')
+    .option('--keep', 'leave network and switch running until Ctrl-C, to look around (root only)')
+    .addHelpText(
+      'after',
+      '\nExits with 0 when every request was answered and what was killed came back.',
+    )
     .action(async (options: { duration: string; json?: string; keep?: boolean }) => {
       const { demo } = await import('./demo.ts');
       process.exitCode = await demo(options);

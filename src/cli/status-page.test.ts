@@ -151,6 +151,7 @@ describe('renderStatus', () => {
     const text = page();
     expect(text.indexOf('connection     ')).toBeLessThan(text.indexOf('no-route'));
     expect(line(text, 'no-route')).toBe('no-route dropped 1,000 0.0 % no route to the destination');
+    expect(text).toContain('docs/reference/reasons.md');
   });
 
   it('aligns columns', () => {

@@ -222,7 +222,10 @@ function packets(status: Status, colors: Paint): string[] {
     ]);
   if (rows.length === 0) return [title];
   const columns = [left('REASON'), left('VERDICT'), right('PACKETS'), right('PART'), left('')];
-  return [title, ...table(columns, rows, colors)];
+  const lines = [title, ...table(columns, rows, colors)];
+  const isDropped = Object.values(reasons).some(({ verdict }) => verdict === 'dropped');
+  if (isDropped) lines.push(colors.dim('  what to do about each: docs/reference/reasons.md'));
+  return lines;
 }
 
 function neighbors(status: Status, colors: Paint): string[] {
