@@ -60,8 +60,17 @@ export class Child {
   }
 
   start(): void {
-    const { entryPoint, plan, fileDescriptors } = this.specify();
     this.startedAt = performance.now();
+    try {
+      this.spawn();
+    } catch (error) {
+      // No memory for it, a plan too long for the kernel: some errors Node throws, others it reports.
+      this.startAgain(`could not be started: ${(error as Error).message}`);
+    }
+  }
+
+  private spawn(): void {
+    const { entryPoint, plan, fileDescriptors } = this.specify();
     // The title needs room: it overwrites the command line in place.
     const child = spawn(process.execPath, [entryPoint, `weir: ${this.name}`.padEnd(32)], {
       stdio: ['ignore', 'inherit', 'inherit', ...fileDescriptors],
@@ -89,6 +98,10 @@ export class Child {
     if (this.process === undefined && this.adopted === undefined) return;
     this.process = undefined;
     this.adopted = undefined;
+    this.startAgain(how);
+  }
+
+  private startAgain(how: string): void {
     if (this.isStopping) return;
     const lived = performance.now() - this.startedAt;
     this.shortLives = lived >= LONG_LIFE_MS ? 0 : this.shortLives + 1;

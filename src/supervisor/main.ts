@@ -21,7 +21,13 @@ import { takeFileDescriptor } from '../sys/process.ts';
 import { LinkWatch } from './link-watch.ts';
 import { InterfaceOpener, type InterfaceRequest } from './open-interfaces.ts';
 import { isSameProcess } from './process-identity.ts';
-import { liveSwitching, type MachineState, readStateFile, stateFilePath } from './state-file.ts';
+import {
+  liveSwitching,
+  type MachineState,
+  readStateFile,
+  runningOfOtherVersion,
+  stateFilePath,
+} from './state-file.ts';
 import { type Machine, Supervisor } from './supervisor.ts';
 
 /** The parts of a configuration that are fixed when weir starts. */
@@ -50,6 +56,14 @@ export async function runSupervisor(
   const log = new Log('supervisor');
   const paths = { configurationFile, socketPath };
   mkdirSync(dirname(socketPath), { recursive: true });
+  const foreign = runningOfOtherVersion(stateFilePath(socketPath));
+  if (foreign !== undefined) {
+    throw new WeirError(
+      'ERR_ALREADY_RUNNING',
+      `a weir of another version runs with the control socket ${socketPath} (process ${foreign.pid})`,
+      'stop it first: its main memory cannot be taken over',
+    );
+  }
   const state = readStateFile(stateFilePath(socketPath));
   if (state !== undefined && isSameProcess(state.supervisor)) {
     throw new WeirError(

@@ -3,6 +3,7 @@
 // proc(5). Used by the supervisor for what it adopts, and to tell whether another supervisor runs.
 
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -35,4 +36,19 @@ export function identify(pid: number): ProcessIdentity | undefined {
 /** Whether that very process still runs. */
 export function isSameProcess(identity: ProcessIdentity): boolean {
   return identify(identity.pid)?.startTime === identity.startTime;
+}
+
+/** Whether a process has installed a handler for a signal; else, by most, it would be ended. */
+export function catchesSignal(pid: number, signal: NodeJS.Signals): boolean {
+  let status: string;
+  try {
+    status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  } catch {
+    return false;
+  }
+  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(status);
+  return (
+    caught !== null &&
+    ((BigInt(`0x${caught[1]}`) >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n
+  );
 }

@@ -4,9 +4,19 @@
 //
 // A new `weir run` finds there whether a supervisor runs (then it refuses), or only its processes (then
 // it takes the descriptors from a switching processor, adopts the processes, and nobody's traffic
-// notices). Invariant: identities, not pids alone, so that a file from before a reboot means nothing.
+// notices). Invariant: identities, not pids alone, so that a file from before a reboot means nothing; and
+// nothing is believed, nor written through, that another user may have put there.
 
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { LAYOUT_VERSION } from '../memory/layout.ts';
 import type { InterfaceParts } from './open-interfaces.ts';
 import { isSameProcess, type ProcessIdentity } from './process-identity.ts';
@@ -32,7 +42,8 @@ export function stateFilePath(socketPath: string): string {
 }
 
 export function writeStateFile(path: string, state: MachineState): void {
-  writeFileSync(`${path}.new`, JSON.stringify(state), { mode: 0o600 });
+  rmSync(`${path}.new`, { force: true });
+  writeFileSync(`${path}.new`, JSON.stringify(state), { mode: 0o600, flag: 'wx' });
   renameSync(`${path}.new`, path);
 }
 
@@ -42,11 +53,36 @@ export function removeStateFile(path: string): void {
 
 /** What the last supervisor left, or undefined when there is nothing to be made of it. */
 export function readStateFile(path: string): MachineState | undefined {
+  const state = readOwn(path);
+  return state?.layoutVersion === LAYOUT_VERSION ? state : undefined;
+}
+
+/** A process of a weir with another layout of main memory that still runs: it cannot be taken over. */
+export function runningOfOtherVersion(path: string): ProcessIdentity | undefined {
+  const state = readOwn(path);
+  if (state === undefined || state.layoutVersion === LAYOUT_VERSION) return undefined;
+  return isSameProcess(state.supervisor) ? state.supervisor : liveSwitching(state);
+}
+
+/** The file's content if it is ours alone and looks like one of ours. */
+function readOwn(path: string): MachineState | undefined {
+  let fd: number;
   try {
-    const state = JSON.parse(readFileSync(path, 'utf8')) as MachineState;
-    return state.layoutVersion === LAYOUT_VERSION ? state : undefined;
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch {
     return undefined;
+  }
+  try {
+    const { mode, uid } = fstatSync(fd);
+    if (uid !== process.geteuid?.() || (mode & 0o022) !== 0) return undefined;
+    const state = JSON.parse(readFileSync(fd, 'utf8')) as MachineState | null;
+    return typeof state?.supervisor?.pid === 'number' && Array.isArray(state.switching)
+      ? state
+      : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    closeSync(fd);
   }
 }
 

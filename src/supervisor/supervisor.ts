@@ -32,12 +32,18 @@ import { signalEvent } from '../sys/event-fd.ts';
 import { closeFd } from '../sys/libc.ts';
 import { Child, type ChildSpecification } from './child.ts';
 import type { InterfaceParts } from './open-interfaces.ts';
-import { identify, isSameProcess, type ProcessIdentity } from './process-identity.ts';
+import {
+  catchesSignal,
+  identify,
+  isSameProcess,
+  type ProcessIdentity,
+} from './process-identity.ts';
 import { type MachineState, removeStateFile, stateFilePath, writeStateFile } from './state-file.ts';
 
 /** How long a process may take to end when asked to. */
 const STOP_GRACE_MS = 2000;
 const WATCH_INTERVAL_MS = 500;
+const RELOAD_RETRY_MS = 50;
 /** A switching processor that shows no sign of life for this long is killed and started again. */
 const HUNG_AFTER_MS = 3000;
 
@@ -70,6 +76,9 @@ export class Supervisor {
   private readonly control: Child;
   private readonly seenHeartbeats: Int32Array;
   private watch: NodeJS.Timeout | undefined;
+  private reloadRetry: NodeJS.Timeout | undefined;
+  /** Until all that run are known again, what stands in the state file is better. */
+  private isAdopting = false;
 
   constructor(machine: Machine) {
     this.machine = machine;
@@ -97,16 +106,17 @@ export class Supervisor {
   /** Takes over what a killed supervisor has left running, and starts what does not run any more. */
   adopt(state: MachineState): void {
     this.begin();
-    const take = (child: Child, identity: ProcessIdentity | undefined): void => {
-      if (identity != null && isSameProcess(identity)) child.adopt(identity);
-      else child.start();
-    };
+    const missing: Child[] = [];
+    this.isAdopting = true;
     for (const [processor, child] of this.switching.entries()) {
-      const identity = state.switching[processor];
-      if (identity == null || !isSameProcess(identity)) this.markDead(processor);
-      take(child, identity);
+      if (adoptIfAlive(child, state.switching[processor])) continue;
+      this.markDead(processor);
+      missing.push(child);
     }
-    take(this.control, state.control);
+    if (!adoptIfAlive(this.control, state.control)) missing.push(this.control);
+    this.isAdopting = false;
+    this.noteProcesses();
+    for (const child of missing) child.start();
   }
 
   private begin(): void {
@@ -135,14 +145,21 @@ export class Supervisor {
     for (const { fileDescriptor } of old.queues) closeFd(fileDescriptor);
   }
 
-  /** Passes a request to read the configuration again on to the control processor. */
+  /**
+   * Passes a request to read the configuration again on to the control processor. One that has just been
+   * started would end by the signal, and the next one begins with what ran before: so it is waited for.
+   */
   reload(): void {
-    this.control.signal('SIGHUP');
+    clearTimeout(this.reloadRetry);
+    const { pid } = this.control;
+    if (pid !== undefined && catchesSignal(pid, 'SIGHUP')) this.control.signal('SIGHUP');
+    else this.reloadRetry = setTimeout(() => this.reload(), RELOAD_RETRY_MS);
   }
 
   /** Ends everything; switching processors end by themselves at their next turn. */
   async stop(): Promise<void> {
     clearInterval(this.watch);
+    clearTimeout(this.reloadRetry);
     this.machine.memory.setHeader(HEADER_STOPPING, 1);
     for (const fd of this.machine.eventFileDescriptors) signalEvent(fd);
     await Promise.all([
@@ -186,6 +203,8 @@ export class Supervisor {
 
   private switchingStarted(processor: number, pid: number): void {
     this.setProcessorWord(processor, PROCESSOR_PID, pid);
+    // One that no state file knew of, because its supervisor was killed too soon, ends by this now.
+    signalEvent(this.machine.eventFileDescriptors[processor]);
     this.noteProcesses();
   }
 
@@ -196,6 +215,7 @@ export class Supervisor {
 
   /** Leaves word for a supervisor that may have to take over. */
   private noteProcesses(): void {
+    if (this.isAdopting) return;
     const { machine } = this;
     const identity = (pid: number | undefined) => (pid === undefined ? undefined : identify(pid));
     const supervisor = identify(process.pid);
@@ -260,6 +280,13 @@ export class Supervisor {
       child.signal('SIGKILL');
     }
   }
+}
+
+/** @returns whether that process runs, and is the child's now */
+function adoptIfAlive(child: Child, identity: ProcessIdentity | undefined): boolean {
+  if (identity == null || !isSameProcess(identity)) return false;
+  child.adopt(identity);
+  return true;
 }
 
 /** Descriptors that a child inherits, in order; each keeps one number however often it is added. */

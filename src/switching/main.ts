@@ -4,7 +4,7 @@
 
 import { Log } from '../base/log.ts';
 import { type QueuePlan, readPlan } from '../base/process-plan.ts';
-import { HEADER_STOPPING, INTERFACE_MODE } from '../memory/layout.ts';
+import { HEADER_STOPPING, INTERFACE_MODE, PROCESSOR_PID } from '../memory/layout.ts';
 import { attachMainMemory } from '../memory/region.ts';
 import { AfPacketQueue } from '../netif/af-packet/af-packet-queue.ts';
 import type { PacketGeometry } from '../netif/af-packet/geometry.ts';
@@ -31,6 +31,8 @@ process.title = `weir: switching ${plan.processor}`;
 const log = new Log(`switching ${plan.processor}`);
 // The terminal's Ctrl-C goes to every process of the group: the supervisor alone decides.
 process.on('SIGINT', () => {});
+// So does a terminal that is closed.
+process.on('SIGHUP', () => {});
 
 const range = attachMemoryFile(plan.memoryFileDescriptor, plan.memorySize);
 const memory = attachMainMemory(range.buffer);
@@ -79,9 +81,27 @@ const processor = new SwitchingProcessor(
 const sleeper = new Sleeper([myEvent, ...own.map(({ fileDescriptor }) => fileDescriptor)]);
 const idle = new IdleStrategy(plan.idle);
 
+const pidWord = memory.processorWord(plan.processor, PROCESSOR_PID);
+const pidAtStart = Atomics.load(memory.words, pidWord);
+const ownPid = process.pid;
+
+/**
+ * Whether a supervisor has put another process in our place: one that came after ours was killed and
+ * did not know of us. Two must not use the same rings.
+ */
+function isReplaced(): boolean {
+  const pid = Atomics.load(memory.words, pidWord);
+  return pid !== ownPid && pid !== pidAtStart;
+}
+
 /** The tight loop. Ends when weir stops. */
 function run(): void {
   while (memory.header(HEADER_STOPPING) === 0) {
+    if (isReplaced()) {
+      // What main memory says of this processor is the other's to change.
+      log.warning('another process is this switching processor now: ending');
+      process.exit(0);
+    }
     const todo = idle.after(processor.turn(clockMs()));
     if (todo === IDLE_YIELD) yieldCpu();
     else if (todo === IDLE_SLEEP && processor.prepareToSleep()) {
