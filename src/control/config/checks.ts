@@ -5,6 +5,7 @@
 // A fault makes the configuration unusable; a warning is about something that works, but hardly as
 // meant. Pure: what is known of the machine is a parameter.
 
+import { capacityChecks } from './capacity-checks.ts';
 import type { Path } from './faults.ts';
 import { parseIpv4 } from './ipv4-text.ts';
 import { networkChecks } from './network-checks.ts';
@@ -31,6 +32,7 @@ export function crossChecks(parts: ConfigurationParts, availableCpuCount: number
     weights(service, path, result);
   });
   sharedBackends(parts, result);
+  capacityChecks(parts, result);
   networkChecks(parts, result);
   processorChecks(parts, availableCpuCount, result);
   return result;

@@ -1,0 +1,64 @@
+// What does not fit into the tables of main memory is a fault of the file, found before weir starts.
+
+import { describe, expect, it } from 'vitest';
+import { parseConfiguration } from './parse.ts';
+
+const INTERFACE = { name: 'ext0', addresses: ['10.1.0.1/24'] };
+const backendsOf = (count: number) =>
+  Array.from({ length: count }, (_, i) => ({
+    name: `b${i}`,
+    address: `10.1.0.${2 + (i % 250)}`,
+    port: 1 + Math.floor(i / 250),
+  }));
+
+function servicesOf(count: number, rest: object, addressOf = (_: number) => '10.9.0.1') {
+  return Array.from({ length: count }, (_, i) => ({
+    name: `s${i}`,
+    address: addressOf(i),
+    protocol: 'tcp',
+    port: 1 + i,
+    backends: backendsOf(1),
+    ...rest,
+  }));
+}
+
+function faultsOf(interfaces: object[], services: object[] = []): string[] {
+  const { faults } = parseConfiguration(JSON.stringify({ interfaces, services }), 'x.yaml');
+  return faults.map(({ path, message }) => `${path} | ${message}`);
+}
+
+describe('a configuration that is too large for the tables', () => {
+  it('has too many interfaces', () => {
+    const interfaces = Array.from({ length: 65 }, (_, i) => ({
+      name: `e${i}`,
+      addresses: [`10.${i + 1}.0.1/24`],
+    }));
+    expect(faultsOf(interfaces)).toEqual(['interfaces | 65 interfaces: at most 64']);
+    expect(faultsOf(interfaces.slice(1))).toEqual([]);
+  });
+
+  it('has too many addresses on an interface', () => {
+    const addresses = Array.from({ length: 32 }, (_, i) => `10.1.0.${i + 1}/24`);
+    expect(faultsOf([{ name: 'ext0', addresses }])).toEqual([
+      'interfaces[0].addresses | 32 addresses: at most 31',
+    ]);
+    expect(faultsOf([{ name: 'ext0', addresses: addresses.slice(1) }])).toEqual([]);
+  });
+
+  it('has too many services, or backends', () => {
+    expect(faultsOf([INTERFACE], servicesOf(4097, {}))).toEqual([
+      'services | 4097 services: at most 4096',
+    ]);
+    expect(faultsOf([INTERFACE], servicesOf(17, { backends: backendsOf(1000) }))).toEqual([
+      'services | 17000 backends of all services: at most 16384',
+    ]);
+  });
+
+  it('has more maglev tables than there is room for', () => {
+    const services = servicesOf(13, { scheduler: 'mh', backends: backendsOf(656) });
+    const [fault, ...others] = faultsOf([INTERFACE], services);
+    expect(fault).toMatch(/^services \| \d+ positions of maglev tables: at most \d+$/);
+    expect(others).toEqual([]);
+    expect(faultsOf([INTERFACE], services.slice(0, 2))).toEqual([]);
+  });
+});

@@ -1,0 +1,46 @@
+// Checks of a configuration against what main memory's tables hold. Without them a file would be good
+// for `weir check` and refused by the control processor once weir runs; more interfaces than there are
+// places for would even be written over what stands behind them.
+//
+// Invariant: what passes here fits into the configuration table, but for the positions of round robins
+// with many different weights, which only making them tells (ERR_TABLE_FULL).
+
+import { maglevTableSize } from '../../distribution/maglev.ts';
+import { MAX_BACKENDS, MAX_INTERFACES, MAX_SERVICES } from '../../memory/layout.ts';
+import {
+  MAX_ADDRESSES_PER_INTERFACE,
+  MAX_OWN_ADDRESSES,
+  SELECTION_POOL_CAPACITY,
+} from '../../tables/configuration-table.ts';
+import type { Path } from './faults.ts';
+import type { CheckResult, ConfigurationParts } from './parts.ts';
+
+/** Adds a fault for everything that there is too much of. */
+export function capacityChecks(parts: ConfigurationParts, { faults }: CheckResult): void {
+  const limit = (path: Path, what: string, count: number, most: number, advice: string): void => {
+    if (count <= most) return;
+    faults.push({ path, message: `${count} ${what}: at most ${most}`, suggestion: advice });
+  };
+  const { interfaces, services } = parts;
+  limit(['interfaces'], 'interfaces', interfaces.length, MAX_INTERFACES, '');
+  const addresses = new Set<string | undefined>();
+  interfaces.forEach((item, index) => {
+    const path = ['interfaces', index, 'addresses'];
+    limit(path, 'addresses', item.addresses.length, MAX_ADDRESSES_PER_INTERFACE, '');
+    for (const address of item.addresses) addresses.add(address?.split('/')[0]);
+  });
+  for (const { address } of services) addresses.add(address);
+  const share = 'let several services share an address';
+  limit(['services'], 'services', services.length, MAX_SERVICES, '');
+  limit(['services'], 'own addresses', addresses.size, MAX_OWN_ADDRESSES, share);
+  let backends = 0;
+  let positions = 0;
+  for (const service of services) {
+    backends += service.backends.length;
+    const isMaglev = service.scheduler === 'maglev' && service.backends.length > 0;
+    positions += isMaglev ? maglevTableSize(service.backends.length) : 0;
+  }
+  limit(['services'], 'backends of all services', backends, MAX_BACKENDS, '');
+  const fewer = 'use maglev for fewer services';
+  limit(['services'], 'positions of maglev tables', positions, SELECTION_POOL_CAPACITY, fewer);
+}
