@@ -88,6 +88,11 @@ function program(): Command {
       process.exitCode = await reload(options.socket, options.json === true);
     });
 
+  addDemo(weir);
+  return weir;
+}
+
+function addDemo(weir: Command): void {
   weir
     .command('demo')
     .description('build a network on this machine and show weir at work in it')
@@ -102,7 +107,6 @@ function program(): Command {
       const { demo } = await import('./demo.ts');
       process.exitCode = await demo(options);
     });
-  return weir;
 }
 
 try {
