@@ -20,7 +20,7 @@ import {
 } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import { openAfPacket } from '../netif/af-packet/open.ts';
-import { AfXdpOpener } from '../netif/af-xdp/open.ts';
+import { AfXdpOpener, isInterfaceTaken } from '../netif/af-xdp/open.ts';
 import { INTERFACE_KINDS, INTERFACE_MODES, type InterfaceMode } from '../netif/contract.ts';
 import { type LinkState, readLink } from '../sys/link.ts';
 import type { ReservedRange } from '../sys/main-memory.ts';
@@ -153,6 +153,8 @@ function openOne(
   } catch (error) {
     if (kind === 'af-xdp' || !(error instanceof WeirError)) throw error;
     if (error.code === 'ERR_INTERFACE_NOT_FOUND') throw error;
+    // With packet rings there would be nothing to receive, or what another weir answers as well.
+    if (isInterfaceTaken(error)) throw error;
     log.warning(`${name}: af-xdp cannot be had, af-packet is used: ${error.message}`);
     return openPacketRings(request, processors, log);
   }

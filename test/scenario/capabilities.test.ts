@@ -191,6 +191,18 @@ describeOnKinds('capabilities', ['curl', 'setpriv', 'ps'], (kind) => {
     expect(all.filter(isAlive)).toEqual([]);
   });
 
+  it.runIf(kind === 'af-xdp')('a second weir on the same interfaces is refused', async () => {
+    const weir = await WeirProcess.start(network.switchNamespace, configuration());
+    const config = configuration();
+    for (const each of config.interfaces) each.kind = 'auto';
+    const { status, stderr } = runRefused(config, socketPath());
+    expect(status).toBe(EXIT_FAILURE);
+    expect(stderr).toMatch(/LINK_CREATE.*on interface ext0\n.*→ another program already has this/);
+    expectServed();
+    await expectBalanced(weir);
+    expect(await weir.stop()).toBe(0);
+  });
+
   const needed = kind === 'af-xdp' ? ['net_raw', 'net_admin', 'bpf'] : ['net_raw'];
   it.each(needed)('without cap_%s it says so', (name) => {
     const before = ['setpriv', `--bounding-set=-${name}`];

@@ -107,8 +107,14 @@ function isFinal(error: unknown): boolean {
     code === 'ERR_MISSING_CAPABILITY' ||
     code === 'ERR_MEMLOCK_LIMIT' ||
     code === 'ERR_INTERFACE_NOT_FOUND' ||
-    (error.call === 'bpf(LINK_CREATE)' && (error.errno === 'EBUSY' || error.errno === 'EEXIST'))
+    isInterfaceTaken(error)
   );
+}
+
+/** Whether an error says that another program, perhaps another weir, has an interface. */
+export function isInterfaceTaken(error: unknown): boolean {
+  if (!(error instanceof SystemError) || error.call !== 'bpf(LINK_CREATE)') return false;
+  return error.errno === 'EBUSY' || error.errno === 'EEXIST';
 }
 
 /** Opens interfaces over one main memory. */
