@@ -230,7 +230,8 @@ function placeSections(sizes: MemorySizes): Layout {
   const section = (size: number, alignment = 4096): number => {
     const start = alignUp(next, alignment);
     next = start + size;
-    return start;
+    // V8: an int32, lest the field become a boxed double that the packet path would unbox each time.
+    return start | 0;
   };
   const connectionBuckets = bucketCount(connections);
   const returnLaneCapacity = powerOfTwoAtLeast(Math.ceil(frames / processors));

@@ -2,6 +2,8 @@
 // and switches until weir stops. It never returns to Node's event loop meanwhile: no timer, no listener,
 // no promise runs here. It has no capability; everything it may touch was opened by the supervisor.
 
+import { WeirError } from '../base/errors.ts';
+import './inlining.ts';
 import { Log } from '../base/log.ts';
 import { type QueuePlan, readPlan } from '../base/process-plan.ts';
 import { HEADER_STOPPING, INTERFACE_MODE, PROCESSOR_PID } from '../memory/layout.ts';
@@ -37,7 +39,13 @@ process.on('SIGHUP', () => {});
 const range = attachMemoryFile(plan.memoryFileDescriptor, plan.memorySize);
 const memory = attachMainMemory(range.buffer);
 allowTakeOver();
-if (plan.cpu >= 0) runOnCpus([plan.cpu]);
+try {
+  if (plan.cpu >= 0) runOnCpus([plan.cpu]);
+} catch (error) {
+  if (!(error instanceof WeirError)) throw error;
+  // A CPU that was taken offline or out of our cpuset: slower is better than not at all.
+  log.warning(`runs on any CPU: ${error.message}`);
+}
 
 function processorQueue(queue: QueuePlan): ProcessorQueue {
   const { interfaceNumber, socketNumber, fileDescriptor } = queue;
