@@ -52,6 +52,16 @@ describe('ControlProcessor', () => {
     expect(services.map(({ name }) => name)).toEqual(['web']);
   });
 
+  it('does not start with other interfaces than were opened', async () => {
+    const swapped = WEB.replace('ext0', 'x')
+      .replace('int0', 'ext0')
+      .replace('name: x', 'name: int0');
+    writeFileSync(file, swapped);
+    const fault = processor().start();
+    await expect(fault).rejects.toThrow(/names the interfaces int0, ext0, but .* ext0, int0/);
+    expect(processor().status().configuration.generation).toBe(0);
+  });
+
   it('does not start with a file that has faults, and names each in the log', async () => {
     writeFileSync(file, WEB.replace('port: 80,', 'port: 99999,'));
     await expect(processor().start()).rejects.toMatchObject({ code: 'ERR_CONFIG_INVALID' });

@@ -4,6 +4,7 @@
 // configuration that runs wins over the file until a reload is asked for: a control processor that
 // was killed comes back without changing anything.
 
+import { isDeepStrictEqual } from 'node:util';
 import { monotonicMs } from '../base/clock.ts';
 import { WeirError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
@@ -87,8 +88,22 @@ export class ControlProcessor {
       const shown = formatFaults(faults, text).trimEnd();
       throw new WeirError('ERR_CONFIG_INVALID', `no configuration to start with:\n${shown}`, '');
     }
+    this.requireSameInterfaces(configuration);
     const generation = await this.publish(configuration, text);
     log.info(`configuration ${generation} is in force: ${plan.configurationFile}`);
+  }
+
+  /** The file may have changed since the supervisor opened the interfaces, whose order numbers them. */
+  private requireSameInterfaces({ interfaces }: Configuration): void {
+    const { configurationFile, interfaceNames } = this.settings.plan;
+    const names = interfaces.map(({ name }) => name);
+    if (isDeepStrictEqual(names, [...interfaceNames])) return;
+    throw new WeirError(
+      'ERR_CONFIG_INVALID',
+      `${configurationFile} names the interfaces ${names.join(', ')}, ` +
+        `but weir was started with ${interfaceNames.join(', ')}`,
+      'restart weir, or put back what was there',
+    );
   }
 
   private async startFromMemory(text: string): Promise<void> {

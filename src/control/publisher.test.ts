@@ -64,8 +64,14 @@ describe('Publisher', () => {
     await expect(publisher.publish(parsed(WEB), large)).rejects.toMatchObject({
       code: 'ERR_TABLE_FULL',
     });
-    const services = Array.from({ length: 4097 }, (_, i) => serviceText(`s${i}`, i + 1, [11]));
-    const many = parsed(fileText(services));
+    // The checks of a file find this first; what control publishes need not come from a file.
+    const [web] = parsed(WEB).services;
+    const services = Array.from({ length: 4097 }, (_, i) => ({
+      ...web,
+      name: `s${i}`,
+      port: i + 1,
+    }));
+    const many = { ...parsed(WEB), services };
     await expect(publisher.publish(many, WEB)).rejects.toMatchObject({ code: 'ERR_TABLE_FULL' });
     expect(publisher.generation).toBe(1);
     expect(publisher.runningText()).toBe(WEB);
