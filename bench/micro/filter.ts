@@ -43,6 +43,7 @@ const PACKETS_PER_ROUND = 2_000_000;
 
 /** Makes packets of connections chosen by a linear congruential generator; swallows what is sent. */
 class TreadmillQueue implements InterfaceQueue {
+  readonly truncatedCount = 0;
   readonly fileDescriptor = -1;
   private readonly view: DataView;
   private readonly pool: FramePool;

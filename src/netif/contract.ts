@@ -24,6 +24,12 @@ export interface InterfaceQueue {
   readonly fileDescriptor: number;
 
   /**
+   * Frames that came in since this queue was opened and did not fit into a chunk; they ended there, and
+   * whoever polls the queue counts them. An int32 that wraps.
+   */
+  readonly truncatedCount: number;
+
+  /**
    * Takes up to `limit` received frames. Their offsets (of the first byte, Ethernet header first)
    * and lengths in bytes go to the arrays from index 0. The frames belong to the processor now.
    * @returns how many. @hot

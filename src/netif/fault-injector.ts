@@ -98,6 +98,10 @@ export class FaultInjector implements InterfaceQueue {
     return rate > 0 && this.random.below(1000) < rate;
   }
 
+  get truncatedCount(): number {
+    return this.inner.truncatedCount;
+  }
+
   receiveBurst(offsets: Int32Array, lengths: Int32Array, limit: number): number {
     const due = Math.min(this.countDue(), limit);
     const arrived = this.inner.receiveBurst(offsets, lengths, limit - due);

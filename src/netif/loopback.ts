@@ -54,6 +54,8 @@ export class LoopbackLane {
 
 /** One end of a wire. */
 export class LoopbackQueue implements InterfaceQueue {
+  /** Always 0: a longer frame cannot be injected. */
+  readonly truncatedCount = 0;
   readonly fileDescriptor: number;
   /** The number that the frame pool knows this queue by. */
   readonly socket: number;

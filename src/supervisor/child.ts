@@ -59,6 +59,11 @@ export class Child {
     return this.process?.pid ?? this.adopted?.pid;
   }
 
+  /** How long its process has run; 0 while there is none. */
+  ageMs(): number {
+    return this.pid === undefined ? 0 : performance.now() - this.startedAt;
+  }
+
   start(): void {
     this.startedAt = performance.now();
     try {

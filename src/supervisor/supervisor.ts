@@ -46,6 +46,8 @@ const WATCH_INTERVAL_MS = 500;
 const RELOAD_RETRY_MS = 50;
 /** A switching processor that shows no sign of life for this long is killed and started again. */
 const HUNG_AFTER_MS = 3000;
+/** One that has not begun to switch this long after its start, likewise. */
+const START_TIMEOUT_MS = 15_000;
 
 /** What the supervisor keeps running. Descriptor numbers are its own. */
 export interface Machine {
@@ -274,7 +276,14 @@ export class Supervisor {
       const wasSeen = this.seenHeartbeats[processor] === heartbeat;
       this.seenHeartbeats[processor] = heartbeat;
       const isLate = ((now - heartbeat) | 0) > HUNG_AFTER_MS;
-      if (read(PROCESSOR_STATE) !== STATE_RUNNING || !wasSeen || !isLate) continue;
+      if (read(PROCESSOR_STATE) !== STATE_RUNNING) {
+        if (child.ageMs() > START_TIMEOUT_MS) {
+          this.log.error(`switching ${processor} does not get to switching: killed`);
+          child.signal('SIGKILL');
+        }
+        continue;
+      }
+      if (!wasSeen || !isLate) continue;
       const since = ((now - read(PROCESSOR_RUNNING_SINCE)) | 0) / 1000;
       this.log.error(`switching ${processor} hangs (it ran for ${since.toFixed(0)} s): killed`);
       child.signal('SIGKILL');

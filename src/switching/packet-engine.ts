@@ -7,6 +7,7 @@
 import type { Counters } from '../memory/counters.ts';
 import type { FramePool } from '../memory/frame-pool.ts';
 import type { PacketFilter } from './packet-filter.ts';
+import * as reasons from './reasons.ts';
 import type { OwnQueue } from './transmitter.ts';
 
 /** Most frames taken from one queue before the next queue has its turn. */
@@ -20,6 +21,8 @@ export class PacketEngine {
   private readonly filter: PacketFilter;
   private readonly pool: FramePool;
   private readonly counters: Counters;
+  /** Per queue: truncated frames that have been counted. */
+  private readonly truncatedSeen: Int32Array;
   private readonly offsets = new Int32Array(BURST_SIZE);
   private readonly lengths = new Int32Array(BURST_SIZE);
 
@@ -30,6 +33,7 @@ export class PacketEngine {
     counters: Counters,
   ) {
     this.queues = queues;
+    this.truncatedSeen = Int32Array.from(queues, ({ queue }) => queue.truncatedCount);
     this.filter = filter;
     this.pool = pool;
     this.counters = counters;
@@ -63,7 +67,19 @@ export class PacketEngine {
         this.pool.give(offsets[i]);
       }
     }
+    if (queue.truncatedCount !== this.truncatedSeen[index]) this.countTruncated(index);
     queue.refill();
     return count;
+  }
+
+  /** Counts frames that came in but fitted no chunk: they were received, and dropped. @hot */
+  private countTruncated(index: number): void {
+    const { queue, interfaceNumber } = this.queues[index];
+    let fresh = (queue.truncatedCount - this.truncatedSeen[index]) | 0;
+    this.truncatedSeen[index] = queue.truncatedCount;
+    for (; fresh > 0; fresh = (fresh - 1) | 0) {
+      this.counters.received(interfaceNumber, 0);
+      this.counters.count(reasons.FRAME_TOO_LONG);
+    }
   }
 }

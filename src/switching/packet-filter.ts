@@ -1,8 +1,8 @@
 // The packet filter: Fig. 6. Decides what becomes of one packet and does it, as a function of main
 // memory, the frame and the time. In the order of the figure, but for one thing: the connection is
 // looked up (212) before the service (206), because nearly every packet belongs to a known connection
-// and its record says all there is to know; a connection whose service has gone is removed by the
-// sweep, so that the figure's answer is the same.
+// and its record says all there is to know. So a connection outlives its service, under the default
+// timeouts (docs/decisions/0004); what begins then is answered as the figure says.
 //
 //   204  headers read and checked                    read-headers.ts
 //   212  known connection: rewrite as recorded (220), forward (224)

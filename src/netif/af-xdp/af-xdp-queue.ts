@@ -64,6 +64,8 @@ export function receiveLimit(
 }
 
 export class AfXdpQueue implements InterfaceQueue {
+  /** Always 0: the MTU is checked when the interface is opened. */
+  readonly truncatedCount = 0;
   readonly fileDescriptor: number;
   readonly socket: number;
   /**
