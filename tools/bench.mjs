@@ -20,6 +20,12 @@ const BENCHMARKS = [
   },
   {
     name: 'forward',
+    what: 'the same, with the receiver at work on the same CPU',
+    args: ['forward.js', '--kind', 'af-xdp', '--receiver', 'within'],
+    needsRoot: true,
+  },
+  {
+    name: 'forward',
     what: 'forwarding over veth, full NAT, one processor, af-packet',
     args: ['forward.js', '--kind', 'af-packet'],
     needsRoot: true,

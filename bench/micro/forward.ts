@@ -1,11 +1,13 @@
 // Forwarding over veth: packets per second that one switching processor carries with full NAT, from a
 // generator on CPU 0 through the switch on CPU 1 to a receiver that counts and drops. Real interfaces,
 // the real `weir run`. Needs root, two CPUs, and a kernel that runs live XDP frames.
-//   node dist/bench/micro/forward.js [--kind af-xdp|af-packet] [--flows N] [--seconds S]
+// The receiver works on CPU 0 as another host would (--receiver apart), or within the switch's own
+// transmissions, on its CPU (--receiver within), as veth has it unless told otherwise.
+//   node dist/bench/micro/forward.js [--kind af-xdp|af-packet] [--flows N] [--seconds S] [--receiver …]
 
 import { parseArgs } from 'node:util';
 import { cleanAll } from '../../src/lab/clean-up.ts';
-import { execute, type LabProcess, startLabProgram } from '../../src/lab/command.ts';
+import { execute, type LabProcess, startLabProgram, waitUntil } from '../../src/lab/command.ts';
 import { LabNetwork } from '../../src/lab/network.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
 
@@ -14,6 +16,7 @@ const { values } = parseArgs({
     kind: { type: 'string', default: 'af-xdp' },
     flows: { type: 'string', default: '65536' },
     seconds: { type: 'string', default: '6' },
+    receiver: { type: 'string', default: 'apart' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -74,6 +77,16 @@ function output(program: LabProcess): () => string {
   return () => text;
 }
 
+/**
+ * The receiver stands for another host: its work is done by a kernel thread on CPU 0, not by the switch's
+ * CPU in the middle of each transmission.
+ */
+function receiveElsewhere({ internalNamespace: namespace }: LabNetwork): void {
+  execute('sh', ['-c', `echo 1 > /sys/class/net/${RECEIVER}/threaded`], { namespace });
+  const { stdout } = execute('pgrep', ['-f', `napi/${RECEIVER}-`], { mayFail: true });
+  for (const pid of stdout.trim().split('\n')) execute('taskset', ['-pc', '0', pid]);
+}
+
 async function measure() {
   const network = new LabNetwork({ backends: 1 });
   const weir = await WeirProcess.start(network.switchNamespace, configuration(network));
@@ -87,6 +100,8 @@ async function measure() {
     pipeOutput: true,
   });
   const counted = output(counter);
+  await waitUntil('the counter counts', () => counted() !== '');
+  if (values.receiver === 'apart') receiveElsewhere(network);
   const generator = startLabProgram(
     'packet-generator',
     [
@@ -98,6 +113,8 @@ async function measure() {
         flows,
         seconds,
         cpu: 0,
+        // The receiver shares the generator's CPU, and must keep up.
+        niceness: 10,
       }),
     ],
     { namespace: network.client.namespace, pipeOutput: true },
@@ -126,7 +143,8 @@ try {
   else {
     process.stdout.write(
       `${result.kind}, ${flows} flows: offered ${result.offeredMpps.toFixed(2)} Mpps, ` +
-        `forwarded ${result.forwardedMpps.toFixed(3)} Mpps by one processor\n`,
+        `forwarded ${result.forwardedMpps.toFixed(3)} Mpps by one processor, ` +
+        `receiver ${values.receiver}\n`,
     );
   }
 } finally {

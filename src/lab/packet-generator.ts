@@ -3,6 +3,7 @@
 //   packet-generator.js '{"interface":"eth0","destination":"10.1.0.100","destinationMac":"02:…", …}'
 // Writes one JSON line at the end: {"packets": …, "seconds": …}.
 
+import { setPriority } from 'node:os';
 import { runOnCpus } from '../sys/affinity.ts';
 import { loadXdpProgram, runLiveFrames } from '../sys/bpf.ts';
 import { readLink } from '../sys/link.ts';
@@ -23,6 +24,8 @@ export interface GeneratorOptions {
   readonly seconds: number;
   /** CPU to run on. */
   readonly cpu?: number;
+  /** 0 … 19: how willingly it lets others on its CPU go first. Default 0. */
+  readonly niceness?: number;
   /** Frames per call: more make bursts steadier, fewer end sooner. Default 1,000,000. */
   readonly repeat?: number;
 }
@@ -33,6 +36,7 @@ function macBytes(text: string): Uint8Array {
 
 const options = JSON.parse(process.argv[2] ?? '{}') as GeneratorOptions;
 if (options.cpu !== undefined) runOnCpus([options.cpu]);
+setPriority(options.niceness ?? 0);
 const link = readLink(options.interface);
 const [first, second] = (options.sourceNetwork ?? '10.64').split('.').map(Number);
 const program = loadXdpProgram(
