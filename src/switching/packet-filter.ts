@@ -127,7 +127,9 @@ export class PacketFilter {
       hashes[warmable] = index.touchBucket(source, destination, ports, protocol);
       warmable = (warmable + 1) | 0;
     }
-    for (let i = 0; i < warmable; i++) index.touchRecord(hashes[i]);
+    let touched = 0;
+    for (let i = 0; i < warmable; i++) touched ^= index.touchRecord(hashes[i]);
+    index.touched ^= touched;
   }
 
   /**

@@ -104,9 +104,9 @@ export class ConnectionIndex {
 
   /**
    * Reads the record that a lookup with this hash will most likely find. Without branches: a branch that
-   * hangs on memory would make the next packet's reads wait for this one's. @hot
+   * hangs on memory would make the next packet's reads wait for this one's. @returns what it read. @hot
    */
-  touchRecord(hash: number): void {
+  touchRecord(hash: number): number {
     const { words } = this;
     const bucket = this.buckets + ((hash & this.mask) << 4);
     const start = hash >>> SLOT_SHIFT;
@@ -119,7 +119,7 @@ export class ConnectionIndex {
     const slot = (first & isFirst) | (~isFirst & ((second & isSecond) | (third & ~isSecond)));
     const record = ((slot & RECORD_MASK) - 1) & RECORD_MASK & ((slot | -slot) >> 31);
     const entry = (record << 1) | ((slot >>> 24) & 1);
-    this.touched ^= words[this.lines + (entry << LINE_SHIFT) + LINE_SOURCE];
+    return words[this.lines + (entry << LINE_SHIFT) + LINE_SOURCE];
   }
 
   /** @hot */
