@@ -16,7 +16,7 @@ import {
   switchConfiguration,
 } from '../support/scenario.ts';
 
-const DIG_QUERIES = 3000;
+const DIG_QUERIES = 5000;
 const PORTS = 200;
 const QUERIES_PER_PORT = 10;
 const PROCESSORS = 2;
