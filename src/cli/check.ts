@@ -2,10 +2,10 @@
 // Exit code 2 when there are faults, so that a script can check a file before it is rolled out.
 // What depends on this machine (its CPUs) is checked against the machine that it runs on.
 
-import { availableParallelism } from 'node:os';
 import { faultsToJson, formatFaults } from '../control/config/format-faults.ts';
 import { type ParseResult, parseConfiguration } from '../control/config/parse.ts';
 import { readConfigurationFile } from '../control/reload.ts';
+import { allowedCpus } from '../sys/affinity.ts';
 import { plural } from './status-terminal.ts';
 
 const EXIT_FAULTS = 2;
@@ -13,7 +13,7 @@ const EXIT_FAULTS = 2;
 /** Parses a file and shows faults and warnings on standard error. */
 export function parseAndShow(path: string): ParseResult & { readonly text: string } {
   const text = readConfigurationFile(path);
-  const result = parseConfiguration(text, path, availableParallelism());
+  const result = parseConfiguration(text, path, allowedCpus());
   process.stderr.write(formatFaults(result.faults, text));
   process.stderr.write(formatFaults(result.warnings, text, 'warning'));
   return { ...result, text };
@@ -23,7 +23,7 @@ export function parseAndShow(path: string): ParseResult & { readonly text: strin
 export function check(path: string, asJson: boolean): number {
   if (asJson) {
     const text = readConfigurationFile(path);
-    const { faults, warnings } = parseConfiguration(text, path, availableParallelism());
+    const { faults, warnings } = parseConfiguration(text, path, allowedCpus());
     process.stdout.write(`${faultsToJson(faults, warnings)}\n`);
     return faults.length === 0 ? 0 : EXIT_FAULTS;
   }

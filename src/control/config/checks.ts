@@ -9,15 +9,21 @@ import { capacityChecks } from './capacity-checks.ts';
 import type { Path } from './faults.ts';
 import { parseIpv4 } from './ipv4-text.ts';
 import { networkChecks } from './network-checks.ts';
-import type { BackendPart, CheckResult, ConfigurationParts, ServicePart } from './parts.ts';
+import type {
+  AvailableCpus,
+  BackendPart,
+  CheckResult,
+  ConfigurationParts,
+  ServicePart,
+} from './parts.ts';
 import { processorChecks } from './processor-checks.ts';
 
 /**
  * All checks across values.
  *
- * @param availableCpuCount CPUs that can be used, numbered from 0; Infinity when not known
+ * @param availableCpus CPUs that can be used; Infinity when not known
  */
-export function crossChecks(parts: ConfigurationParts, availableCpuCount: number): CheckResult {
+export function crossChecks(parts: ConfigurationParts, availableCpus: AvailableCpus): CheckResult {
   const result: CheckResult = { faults: [], warnings: [] };
   duplicateNames(parts.interfaces, ['interfaces'], 'interface', result);
   duplicateNames(parts.services, ['services'], 'service', result);
@@ -34,7 +40,7 @@ export function crossChecks(parts: ConfigurationParts, availableCpuCount: number
   sharedBackends(parts, result);
   capacityChecks(parts, result);
   networkChecks(parts, result);
-  processorChecks(parts, availableCpuCount, result);
+  processorChecks(parts, availableCpus, result);
   return result;
 }
 

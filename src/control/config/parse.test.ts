@@ -668,6 +668,14 @@ const GOOD: Omit<Row, 'found'>[] = [
 ];
 
 describe('parseConfiguration', () => {
+  it('knows CPUs by their numbers where it is given them', () => {
+    const text = example.replace('idle: adaptive', 'cpus: [2, 0]');
+    const { faults } = parseConfiguration(text, 'weir.yaml', [2, 3]);
+    const found = faults.map(({ path, message, suggestion }) => [path, message, suggestion]);
+    const refused = ['processors.cpus[1]', 'CPU 0 is not online', 'weir may run on CPU 2, 3'];
+    expect(found).toEqual([refused]);
+  });
+
   it.each(GOOD)('has nothing against $title', ({ edits }) => {
     const { faults, warnings } = parseConfiguration(edited(edits), 'x.yaml', 2);
     expect([...faults, ...warnings].map(show)).toEqual([]);

@@ -17,7 +17,7 @@ import {
 } from 'yaml';
 import { crossChecks } from './checks.ts';
 import { type Fault, type Finding, inFileOrder, locate, position } from './faults.ts';
-import { validParts } from './parts.ts';
+import { type AvailableCpus, validParts } from './parts.ts';
 import { type Configuration, completeConfiguration, configurationSchema } from './schema.ts';
 import { schemaFindings } from './schema-faults.ts';
 
@@ -35,13 +35,13 @@ const LARGEST_FILE_CHARACTERS = 4 * 1024 * 1024;
  * Parses and checks the text of a configuration file.
  *
  * @param fileName as it is to appear in faults
- * @param availableCpuCount CPUs that can be used, numbered from 0; when it is left out, what
+ * @param availableCpus CPUs that can be used; when it is left out, what
  *   depends on it is not checked
  */
 export function parseConfiguration(
   text: string,
   fileName: string,
-  availableCpuCount: number = Number.POSITIVE_INFINITY,
+  availableCpus: AvailableCpus = Number.POSITIVE_INFINITY,
 ): ParseResult {
   if (text.length > LARGEST_FILE_CHARACTERS) {
     return { faults: [fileFault(fileName, 'the file is larger than 4 MiB')], warnings: [] };
@@ -63,7 +63,7 @@ export function parseConfiguration(
     return { faults: [...syntax, fault], warnings: [] };
   }
   const toFault = (finding: Finding): Fault => locate(finding, fileName, document, lines);
-  const checks = crossChecks(validParts(data), availableCpuCount);
+  const checks = crossChecks(validParts(data), availableCpus);
   const findings = [...schemaFindings(data), ...checks.faults];
   const faults = inFileOrder([...syntax, ...findings.map(toFault)]);
   const yamlWarnings = document.warnings.map((warning) => ({

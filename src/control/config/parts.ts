@@ -21,6 +21,9 @@ export type ServicePart = Fields<typeof SHAPES.service> & { backends: BackendPar
 export type ProcessorsPart = Fields<typeof SHAPES.processors>;
 export type LimitsPart = Fields<typeof SHAPES.limits>;
 
+/** CPUs that weir may run on: their numbers, or how many there are, counted from 0. */
+export type AvailableCpus = number | readonly number[];
+
 /** What the checks have found: faults make the configuration unusable, warnings do not. */
 export interface CheckResult {
   readonly faults: Finding[];

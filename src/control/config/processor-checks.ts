@@ -4,22 +4,29 @@
 // so that is a warning; beyond four times the CPUs it is taken for a mistake.
 
 import { MAIN_MEMORY_SIZE_MAX, mainMemorySize } from '../../memory/layout.ts';
-import type { CheckResult, ConfigurationParts, LimitsPart, ProcessorsPart } from './parts.ts';
+import type {
+  AvailableCpus,
+  CheckResult,
+  ConfigurationParts,
+  LimitsPart,
+  ProcessorsPart,
+} from './parts.ts';
 
 const MOST_PROCESSORS_PER_CPU = 4;
 
 /** Adds what is wrong with processors and limits to `result`. */
 export function processorChecks(
   parts: ConfigurationParts,
-  availableCpuCount: number,
+  availableCpus: AvailableCpus,
   result: CheckResult,
 ): void {
   const { processors } = parts;
   const { switching } = processors;
   checkMemory(parts.limits, switching ?? 1, result);
   if (switching === undefined) return;
-  checkCpuCount(switching, processors.idle, availableCpuCount, result);
-  checkCpuList(switching, processors.cpus, availableCpuCount, result);
+  const cpuCount = typeof availableCpus === 'number' ? availableCpus : availableCpus.length;
+  checkCpuCount(switching, processors.idle, cpuCount, result);
+  checkCpuList(switching, processors.cpus, availableCpus, result);
   parts.interfaces.forEach((item, index) => {
     if (item.processor === undefined || item.processor < switching) return;
     const message = `there is no switching processor ${item.processor}: there are ${switching}, counted from 0`;
@@ -80,7 +87,7 @@ function checkCpuCount(
 function checkCpuList(
   switching: number,
   cpus: readonly number[] | undefined,
-  available: number,
+  available: AvailableCpus,
   { faults }: CheckResult,
 ): void {
   if (cpus === undefined) return;
@@ -91,15 +98,23 @@ function checkCpuList(
   }
   cpus.forEach((cpu, index) => {
     const path = ['processors', 'cpus', index];
-    if (cpu >= available) {
+    if (!isAvailable(cpu, available)) {
       const message = `CPU ${cpu} is not online`;
-      const suggestion = `this machine has CPU 0${available > 1 ? ` to ${available - 1}` : ''}`;
-      faults.push({ path, message, suggestion });
+      faults.push({ path, message, suggestion: cpusInWords(available) });
     } else if (cpus.indexOf(cpu) !== index) {
       const message = `CPU ${cpu} is named twice`;
       faults.push({ path, message, suggestion: 'name another CPU' });
     }
   });
+}
+
+function isAvailable(cpu: number, available: AvailableCpus): boolean {
+  return typeof available === 'number' ? cpu < available : available.includes(cpu);
+}
+
+function cpusInWords(available: AvailableCpus): string {
+  if (typeof available !== 'number') return `weir may run on CPU ${available.join(', ')}`;
+  return `this machine has CPU 0${available > 1 ? ` to ${available - 1}` : ''}`;
 }
 
 /** How many processors can have something to poll? Unknown while an interface has `auto` queues. */
