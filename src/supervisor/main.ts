@@ -16,6 +16,7 @@ import {
 } from '../memory/layout.ts';
 import { attachMainMemory, formatMainMemory } from '../memory/region.ts';
 import { createEvent } from '../sys/event-fd.ts';
+import { takeLock } from '../sys/lock.ts';
 import { attachMemoryFile, createMemoryFile } from '../sys/main-memory.ts';
 import { takeFileDescriptor } from '../sys/process.ts';
 import { LinkWatch } from './link-watch.ts';
@@ -56,6 +57,8 @@ export async function runSupervisor(
   const log = new Log('supervisor');
   const paths = { configurationFile, socketPath };
   mkdirSync(dirname(socketPath), { recursive: true });
+  // Held until this process ends: two that start at once cannot both find nobody there.
+  const isFirst = takeLock(`${socketPath}.lock`) >= 0;
   const foreign = runningOfOtherVersion(stateFilePath(socketPath));
   if (foreign !== undefined) {
     throw new WeirError(
@@ -65,10 +68,11 @@ export async function runSupervisor(
     );
   }
   const state = readStateFile(stateFilePath(socketPath));
-  if (state !== undefined && isSameProcess(state.supervisor)) {
+  if (!isFirst || (state !== undefined && isSameProcess(state.supervisor))) {
+    const pid = state === undefined ? 'starting' : state.supervisor.pid;
     throw new WeirError(
       'ERR_ALREADY_RUNNING',
-      `weir already runs with the control socket ${socketPath} (supervisor ${state.supervisor.pid})`,
+      `weir already runs with the control socket ${socketPath} (supervisor ${pid})`,
       '`weir reload` gives it a new configuration; another weir needs another --socket',
     );
   }
