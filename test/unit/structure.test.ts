@@ -176,14 +176,6 @@ describe('files', () => {
     });
     expect(faults).toEqual([]);
   });
-
-  it('name no place or tool of the workshop', () => {
-    const faults = [...OWN, ...filesBelow('docs', '.md')].filter(
-      (path) =>
-        path !== 'test/unit/structure.test.ts' && /\/work\/|\/tmp\/brief/.test(readText(path)),
-    );
-    expect(faults).toEqual([]);
-  });
 });
 
 describe('functions', () => {
