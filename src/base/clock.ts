@@ -9,7 +9,7 @@ import { performance } from 'node:perf_hooks';
 const seconds = process.hrtime();
 const OFFSET_MS = seconds[0] * 1000 + seconds[1] / 1e6 - performance.now();
 
-/** Monotonic milliseconds, int32. Once per turn on the hot path. @hot */
+/** Monotonic milliseconds, int32. The packet path reads the same clock by sys/clock.ts. */
 export function monotonicMs(): number {
   return (performance.now() + OFFSET_MS) | 0;
 }

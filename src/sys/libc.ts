@@ -48,11 +48,11 @@ export const libc = {
   getsockopt: declare<
     (fd: number, level: number, option: number, value: Pointer, size: Pointer) => number
   >('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']),
-  /** All numbers: it stands in the packet path. */
+  /** All numbers: it stands in the packet path. @hot */
   sendto: declare<
     (fd: number, data: number, size: number, flags: number, to: number, toSize: number) => number
   >('sendto', 'intptr_t', ['int', 'uintptr_t', 'size_t', 'int', 'uintptr_t', 'uint']),
-  /** All numbers: it stands in the packet path. */
+  /** All numbers: it stands in the packet path. @hot */
   recvfrom: declare<
     (
       fd: number,
@@ -73,7 +73,7 @@ export const libc = {
     'intptr_t',
     ['int', 'void *', 'size_t', 'int'],
   ),
-  /** All numbers: it stands in the loop of an idle processor. */
+  /** All numbers: it stands in the loop of an idle processor. @hot */
   poll: declare<Integers3>('poll', 'int', ['uintptr_t', 'ulong', 'int']),
   close: declare<Integers1>('close', 'int', ['int']),
   dup: declare<Integers1>('dup', 'int', ['int']),
@@ -83,17 +83,20 @@ export const libc = {
     'ulong',
     'void *',
   ]),
+  /** With addresses for data, of an event: when a processor has slept. @hot */
   read: declare<(fd: number, data: Pointer, size: number) => number>('read', 'intptr_t', [
     'int',
     'void *',
     'size_t',
   ]),
+  /** With addresses for data, of an event: to wake a processor that sleeps. @hot */
   write: declare<(fd: number, data: Pointer, size: number) => number>('write', 'intptr_t', [
     'int',
     'void *',
     'size_t',
   ]),
   getpagesize: declare<() => number>('getpagesize', 'int', []),
+  /** @hot */
   sched_yield: declare<() => number>('sched_yield', 'int', []),
   flock: declare<(fd: number, operation: number) => number>('flock', 'int', ['int', 'int']),
   sched_setaffinity: declare<(pid: number, size: number, mask: Pointer) => number>(
@@ -116,6 +119,7 @@ export const libc = {
   execve: declare<
     (path: string, args: (string | null)[], environment: (string | null)[]) => number
   >('execve', 'int', ['const char *', 'const char **', 'const char **']),
+  /** Once per turn. @hot */
   clock_gettime: declare<(clock: number, time: Pointer) => number>('clock_gettime', 'int', [
     'int',
     'void *',

@@ -46,10 +46,6 @@ export interface SourceFunction {
   readonly line: number;
   /** Lines from its declaration to its closing brace. */
   readonly length: number;
-  /** Whether the comment before it bears @hot. */
-  readonly isHot: boolean;
-  /** What stands between its braces. */
-  readonly body: string;
 }
 
 const DECLARATION =
@@ -77,23 +73,10 @@ export function functionsOf(file: string, text = readText(file)): SourceFunction
       name,
       line: start + 1,
       length: end - start + 1,
-      isHot: hasHotComment(lines, start),
-      body: lines.slice(open + 1, end).join('\n'),
     });
     if (indent === '') start = end;
   }
   return found;
-}
-
-/** Whether the doc comment that ends on the line before `start` bears @hot. */
-function hasHotComment(lines: readonly string[], start: number): boolean {
-  for (let line = start - 1; line >= 0; line--) {
-    const text = lines[line].trim();
-    if (!text.startsWith('*') && !text.startsWith('/**')) return false;
-    if (/@hot\b/.test(text)) return true;
-    if (text.startsWith('/**')) return false;
-  }
-  return false;
 }
 
 /** Code without its comments, and with the insides of quoted texts left out. */
