@@ -123,6 +123,8 @@ export interface SpawnOptions {
   logFile?: string;
   /** Standard output comes through `child.stdout` instead of the log. */
   pipeOutput?: boolean;
+  /** Standard input comes from `child.stdin`, which ends when we do. */
+  pipeInput?: boolean;
   environment?: Record<string, string>;
 }
 
@@ -145,7 +147,7 @@ export function start(program: string, args: string[], options: SpawnOptions = {
   const output = options.logFile === undefined ? 'ignore' : openSync(options.logFile, 'a');
   const child = spawn(command[0], command.slice(1), {
     env: labEnvironment(options.environment),
-    stdio: ['ignore', options.pipeOutput ? 'pipe' : output, output],
+    stdio: [options.pipeInput ? 'pipe' : 'ignore', options.pipeOutput ? 'pipe' : output, output],
   });
   if (typeof output === 'number') closeSync(output);
   // Without a listener a failed spawn would end the whole program; `pid` tells us just as well.

@@ -13,21 +13,41 @@ import { GENERATED_LENGTH, generatorInstructions } from './generator-program.ts'
 /** What the generator is told, as JSON in its first argument. */
 export interface GeneratorOptions {
   readonly interface: string;
+  /** 'tcp-syn' floods: nobody takes notice of the answers. Default 'udp'. */
   readonly protocol?: 'udp' | 'tcp-syn';
   readonly destination: string;
   readonly destinationMac: string;
   readonly destinationPort: number;
-  /** Default 65536; a power of two. */
+  /** Packets per second, evenly; by default as many as the kernel can make. */
+  readonly rate?: number;
+  /** How many packets it may send at once to make up for having been late. Default 64. */
+  readonly burst?: number;
+  /** Default 65536; a power of two up to 2^24 (2^31 for those that need no order). */
   readonly flows?: number;
+  /** Which flow is next: any one, or one after the other from 0 on. Default 'random'. */
+  readonly order?: 'random' | 'sequential';
   /** Two numbers, as in '10.64'. Default '10.64'. */
   readonly sourceNetwork?: string;
+  /** Ends after as much time. */
   readonly seconds: number;
+  /** Ends after as many packets if that comes first. With 'sequential', `flows` makes each flow once. */
+  readonly packets?: number;
+  /** Computes UDP checksums; by default they are 0, which means none. */
+  readonly checksum?: boolean;
   /** CPU to run on. */
   readonly cpu?: number;
   /** 0 … 19: how willingly it lets others on its CPU go first. Default 0. */
   readonly niceness?: number;
-  /** Frames per call: more make bursts steadier, fewer end sooner. Default 1,000,000. */
-  readonly repeat?: number;
+}
+
+/** What it writes when it has ended. */
+export interface GeneratorReport {
+  /** Handed to the interface by the program in the kernel, which counts them. */
+  readonly packets: number;
+  /** From the first to the last. */
+  readonly seconds: number;
+  /** Packets per second. */
+  readonly rate: number;
 }
 
 function macBytes(text: string): Uint8Array {
@@ -51,7 +71,7 @@ const program = loadXdpProgram(
   }),
   'weir_generator',
 );
-const repeat = options.repeat ?? 1_000_000;
+const repeat = 1_000_000;
 const frame = new Uint8Array(GENERATED_LENGTH);
 const start = performance.now();
 let packets = 0;
