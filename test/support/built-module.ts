@@ -26,8 +26,7 @@ function build(): void {
   if (built) return;
   built = true;
   const stamp = join(TOP, 'dist', '.tsbuildinfo');
-  const names = ['base', 'wire', 'memory', 'tables', 'distribution', 'sys', 'netif', 'control'];
-  const folders = names.map((name) => join(TOP, 'src', name));
+  const folders = [join(TOP, 'src'), join(TOP, 'test', 'support')];
   const newest = Math.max(...folders.map(newestSource));
   if (existsSync(stamp) && statSync(stamp).mtimeMs > newest) return;
   const compiler = join(TOP, 'node_modules', 'typescript', 'bin', 'tsc');

@@ -1,0 +1,141 @@
+// Packets for which a switch has every reason that one packet can meet, over and over: the fixtures of
+// the switch bench (conversations that begin, go on and end), malformed ones of each kind, requests that
+// are refused, and connections that are new each time. Nothing is made while it runs: what changes is
+// written into the same bytes, so that whoever counts garbage counts the switch's.
+
+import * as ipv4 from '../../src/wire/ipv4.ts';
+import type { Ipv4Spec, PacketBuilder } from './packet-builder.ts';
+import { packet } from './packet-builder.ts';
+import { B1, CLIENT, EXT, EXT_MAC, INT, macOf, service, VIP } from './switch-bench.ts';
+import { FIXTURES } from './switch-fixtures.ts';
+import {
+  ACK,
+  answer,
+  CLIENT_PORT,
+  fromClient,
+  icmpFromClient,
+  query,
+  reply,
+  request,
+  SYN,
+} from './switch-packets.ts';
+
+export interface MixedPacket {
+  readonly side: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Each time from another port. */
+  readonly isNew: boolean;
+}
+
+/** Nobody answers ARP there. */
+const SILENT_BACKEND = { name: 'silent', address: '10.2.0.77', port: 8080 };
+const STRANGER = '192.0.2.1';
+
+/** What the mix asks for beside the default services of the switch bench. */
+export const MIX_SERVICES = [
+  service('silent', { port: 83, backends: [SILENT_BACKEND] }),
+  service('silent-udp', { protocol: 'udp', port: 83, backends: [SILENT_BACKEND] }),
+];
+
+const NETWORK = 14;
+const TRANSPORT = NETWORK + ipv4.HEADER_SIZE;
+const TCP_SEQUENCE_LOW = TRANSPORT + 6;
+const FIRST_PORT = 1024;
+/** Source port and sequence number together, so that the checksum stays right. */
+const PORT_AND_SEQUENCE = 61_024;
+const NEW_PORTS = 50_000;
+
+/** The packet with some bytes of its IP header changed, and the checksum made right again. */
+function damaged(built: PacketBuilder, change: (view: DataView) => void): Uint8Array<ArrayBuffer> {
+  const bytes = built.bytes();
+  const view = new DataView(bytes.buffer);
+  change(view);
+  ipv4.setHeaderChecksum(view, NETWORK, ipv4.computeHeaderChecksum(view, NETWORK));
+  return bytes;
+}
+
+const newSyn = (ip: Ipv4Spec, destinationPort: number) =>
+  request(
+    { ...SYN, sourcePort: FIRST_PORT, sequence: PORT_AND_SEQUENCE - FIRST_PORT, destinationPort },
+    ip,
+  );
+const newQuery = (destinationPort: number) =>
+  query({ sourcePort: FIRST_PORT, destinationPort, checksum: 0 }).payload('who?');
+const foreignArp = packet()
+  .ethernet({ source: macOf('10.1.0.200'), destination: 'ff:ff:ff:ff:ff:ff' })
+  .arp({
+    senderMac: macOf('10.1.0.200'),
+    senderAddress: '10.1.0.200',
+    targetAddress: '10.1.0.201',
+  });
+const arpFromB1 = (operation: 'request' | 'reply') =>
+  packet()
+    .ethernet({ source: macOf(B1), destination: 'ff:ff:ff:ff:ff:ff' })
+    .arp({ operation, senderMac: macOf(B1), senderAddress: B1, targetAddress: '10.2.0.99' });
+
+const SINGLE: readonly (readonly [number, PacketBuilder | Uint8Array<ArrayBuffer>])[] = [
+  [EXT, request({ ...SYN, destinationPort: 99 }, { timeToLive: 3 })],
+  [EXT, request({ ...ACK, sourcePort: 7 })],
+  [EXT, request({ flags: ['RST'], sourcePort: 7 })],
+  [EXT, request({ ...SYN, destinationPort: 82 })],
+  [EXT, query({ destinationPort: 82 })],
+  [EXT, query({ destinationPort: 54 })],
+  [INT, reply({ destinationPort: 7 })],
+  [EXT, request(SYN, { destination: '10.1.0.77' })],
+  [EXT, request({ ...SYN, sourcePort: 80 }, { source: VIP })],
+  [EXT, request(SYN, { source: '127.0.0.1' })],
+  [EXT, request({ ...SYN, sourcePort: 9 }, { timeToLive: 1 })],
+  [EXT, request({ ...SYN, sourcePort: 9, checksum: 0x1234 })],
+  [EXT, request({ ...SYN, flags: ['SYN', 'FIN'] })],
+  [EXT, query({}, { source: STRANGER })],
+  [INT, reply({}, { destination: STRANGER })],
+  [EXT, icmpFromClient({ type: 13 })],
+  [EXT, request(SYN).bytes().slice(0, 30)],
+  [EXT, fromClient({ protocol: 47 }).payload('x'.repeat(40))],
+  [EXT, damaged(request(SYN), (view) => view.setUint8(NETWORK, 0x65))],
+  [EXT, damaged(request(SYN), (view) => view.setUint8(NETWORK, 0x41))],
+  [EXT, damaged(request(SYN), (view) => view.setUint16(NETWORK + 2, 10))],
+  [EXT, damaged(request(SYN), (view) => view.setUint8(TRANSPORT + 12, 0x10))],
+  [EXT, damaged(query(), (view) => view.setUint16(TRANSPORT + 4, 4))],
+  [EXT, request(SYN, { headerChecksum: 0x1234 })],
+  [EXT, fromClient({ protocol: 1 }).payload('abc')],
+  [
+    EXT,
+    packet()
+      .ethernet({ source: macOf(CLIENT), destination: macOf(B1) })
+      .ipv4()
+      .tcp(),
+  ],
+  [EXT, packet().ethernet({ destination: EXT_MAC, type: 0x86dd }).payload('x'.repeat(50))],
+  [EXT, packet().ethernet({ destination: EXT_MAC, type: 0x0806 }).payload('x'.repeat(46))],
+  [EXT, foreignArp],
+  [INT, arpFromB1('request')],
+  [INT, arpFromB1('reply')],
+  [INT, answer({ ...ACK, destinationPort: CLIENT_PORT }).payload('x'.repeat(700))],
+];
+
+/** All of them, in the order in which they come. */
+export const MIX: readonly MixedPacket[] = [
+  ...FIXTURES.map(({ side, bytes }) => ({ side, bytes, isNew: false })),
+  ...SINGLE.map(([side, each]) => ({
+    side,
+    bytes: each instanceof Uint8Array ? each : each.bytes(),
+    isNew: false,
+  })),
+  ...[newSyn({}, 80), newQuery(53), newSyn({}, 83), newQuery(83)].map((each) => ({
+    side: EXT,
+    bytes: each.bytes(),
+    isNew: true,
+  })),
+];
+
+/** Gives a packet that shall be new its next port: `number` counts from 0. */
+export function makeNew({ bytes }: MixedPacket, number: number): void {
+  const port = FIRST_PORT + (number % NEW_PORTS);
+  bytes[TRANSPORT] = port >> 8;
+  bytes[TRANSPORT + 1] = port;
+  if (bytes[NETWORK + 9] !== ipv4.PROTOCOL_TCP) return;
+  const sequence = PORT_AND_SEQUENCE - port;
+  bytes[TCP_SEQUENCE_LOW] = sequence >> 8;
+  bytes[TCP_SEQUENCE_LOW + 1] = sequence;
+}
