@@ -13,9 +13,9 @@
 // proc_stat(5), proc_pid_schedstat; kernel/time/timer_list.c, kernel/time/tick-sched.c.
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { pid } from 'node:process';
 import { execute } from '../../src/lab/command.ts';
-import { parseCpuList } from '../../src/sys/affinity.ts';
+import { allowedCpus, parseCpuList, runOnCpus } from '../../src/sys/affinity.ts';
+import { LOAD_CPU } from './bench-network.ts';
 
 /** Of /proc/stat; the same on every architecture that Linux shows to programs. */
 const TICKS_PER_SECOND = 100;
@@ -24,8 +24,6 @@ const NANOSECONDS = 1e9;
 const IDLE_COLUMN = 4;
 const WAITING_COLUMN = 5;
 const STOLEN_COLUMN = 8;
-/** Where everything runs that is not under test: clients, servers, and the measuring itself. */
-export const LOAD_CPU = 0;
 
 interface TaskTime {
   readonly seconds: number;
@@ -158,9 +156,35 @@ export async function whileMeasuringCpu<Result>(
 }
 
 /**
- * Binds this process to the CPU of the load, and with it whatever it starts from now on that does not
- * choose for itself: the CPUs under test are the contender's alone.
+ * Does `work` on the CPU of the load, and with it whatever is started meanwhile. Contenders are started
+ * outside of it: they choose for themselves, and may only choose among what they were given.
  */
-export function stayOnLoadCpu(): void {
-  execute('taskset', ['-a', '-c', '-p', String(LOAD_CPU), String(pid)]);
+export async function onLoadCpu<Result>(work: () => Promise<Result>): Promise<Result> {
+  const before = allowedCpus();
+  runOnCpus([LOAD_CPU]);
+  try {
+    return await work();
+  } finally {
+    runOnCpus(before);
+  }
+}
+
+/**
+ * Binds to the CPU of the load those threads of a contender that might run on either (a compiler, a
+ * collector, a control processor): what floats would be found in one figure today and in none tomorrow.
+ * Without a thread bound to the CPUs under test nothing is changed.
+ */
+export function confine(
+  processes: readonly { readonly pid: number }[],
+  cpus: readonly number[],
+): void {
+  const tasks = [...readTasks(processes)];
+  const isUnderTest = (cpu: number) => cpus.includes(cpu);
+  if (!tasks.some(([, task]) => task.cpus.every(isUnderTest))) return;
+  const floating = tasks.filter(
+    ([, task]) => task.cpus.some(isUnderTest) && !task.cpus.every(isUnderTest),
+  );
+  for (const [id] of floating) {
+    execute('taskset', ['-c', '-p', String(LOAD_CPU), String(id)], { mayFail: true });
+  }
 }

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseH2load } from './h2load.ts';
+import { highestRate } from './highest-rate.ts';
+import { parseIperf3 } from './iperf3.ts';
 import { percentilesOf } from './percentiles.ts';
 import { parseSockperf } from './sockperf.ts';
 
@@ -90,5 +92,54 @@ sockperf: ---> percentile 25.000 =   14.621
   it('without round trips is an error that says what it said', () => {
     const nothing = `${report.slice(0, report.indexOf('[Valid'))}No valid observations found.\n`;
     expect(() => parseSockperf(nothing)).toThrow('No valid observations found');
+  });
+});
+
+describe('iperf3', () => {
+  const end = (received: object) => JSON.stringify({ start: {}, intervals: [], end: received });
+
+  it('counts what was received', () => {
+    const text = end({
+      sum_sent: { bytes: 30_100, bits_per_second: 240_800, retransmits: 17 },
+      sum_received: { bytes: 30_000, bits_per_second: 240_000 },
+    });
+    expect(parseIperf3(text)).toEqual({ bytes: 30_000, bytesPerSecond: 30_000, retransmits: 17 });
+  });
+
+  it('says what failed', () => {
+    const refused = JSON.stringify({ error: 'unable to connect to server', end: {} });
+    expect(() => parseIperf3(refused)).toThrow('unable to connect to server');
+    expect(() => parseIperf3(end({}))).toThrow('nothing was received');
+    expect(() => parseIperf3('Segmentation fault')).toThrow('gave no result');
+  });
+});
+
+describe('the highest rate', () => {
+  const span = { from: 1000, to: 64_000 };
+  const limit = (highest: number) => (rate: number) => Promise.resolve(rate <= highest);
+
+  it('is found from below, the closer the more trials there are', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1500, max: 64_000 }),
+        fc.integer({ min: 4, max: 12 }),
+        async (highest, trials) => {
+          const found = await highestRate(span, trials, limit(highest));
+          expect(found).toBeLessThanOrEqual(highest);
+          // What is left of the span after so many halvings, by ratio, and of rounding.
+          const ratio = 64 ** (1 / 2 ** trials);
+          expect(found * ratio).toBeGreaterThanOrEqual((highest - 2) * 0.999);
+        },
+      ),
+    );
+  });
+
+  it('is none when nothing is carried, and asks as often as it may', async () => {
+    let asked = 0;
+    const found = await highestRate(span, 5, async () => {
+      asked += 1;
+      return false;
+    });
+    expect([found, asked]).toEqual([0, 5]);
   });
 });
