@@ -1,24 +1,41 @@
-// The XDP programs of the packet generator and the packet counter, for benchmarks and floods.
-//
-// The generator is run by the kernel on frames that it makes itself (live frames) and sends each out
-// of the interface (XDP_TX): millions a second from one CPU. Frames are used again without being
-// restored, and whoever received one before may have changed it, so all headers are written each time.
-// A packet is one of `flows` at random: the flow's number makes the source address and port.
+// The XDP program of the packet generator. It is run by the kernel on frames that it makes itself (live
+// frames) and sends each out of the interface (XDP_TX): millions a second from one CPU. Frames are used
+// again without being restored, and whoever received one before may have changed it, so every byte is
+// written each time.
+// At a rate, a frame whose time has not come is dropped, at once and for next to nothing, and the next is
+// tried: that is a wait of some 30 ns which leaves the kernel free to do other things in between.
+// The flow's number makes the source address and port. UDP packets bear numbers (traffic-packet.ts).
+// State, one element of an array map that only the one running program writes:
+//   0 due u64 (1/1024 ns)   8 next flow   16 sent   24 first sent, ns   32 last sent, ns
+//   40 interval (1/1024 ns; 0: no rate)   48 what may be made up for (1/1024 ns)   56 limit   64 duration, ns
 
-import { BpfAssembler, R0, R1, R2, R3, R6, R7, R8, R10 } from '../sys/bpf-assembler.ts';
+import { BpfAssembler, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9 } from '../sys/bpf-assembler.ts';
+import { GENERATED_LENGTH, GROUP, GROUPS, NUMBER, RUN, runField, TIME } from './traffic-packet.ts';
 
 const XDP_DROP = 1;
-const XDP_PASS = 2;
 const XDP_TX = 3;
-const HELPER_MAP_LOOKUP = 1;
+const HELPER_TIME = 5;
 const HELPER_RANDOM = 7;
 
 const NETWORK = 14;
 const TRANSPORT = 34;
-/** Length of every generated frame, without the frame check sequence. */
-export const GENERATED_LENGTH = 60;
 const PORT_BITS = 15;
 const FIRST_PORT = 1024;
+
+export const GENERATOR_STATE_SIZE = 72;
+const STATE = {
+  due: 0,
+  flow: 8,
+  sent: 16,
+  first: 24,
+  last: 32,
+  interval: 40,
+  slack: 48,
+  limit: 56,
+  duration: 64,
+} as const;
+/** Times on the schedule are in this many parts of a nanosecond, so that 3 Mpps are 3 Mpps. */
+const TIME_BITS = 10;
 
 export interface GeneratorPackets {
   readonly protocol: 'udp' | 'tcp-syn';
@@ -32,6 +49,47 @@ export interface GeneratorPackets {
   readonly destinationPort: number;
   /** A power of two, 1 … 2^31: as many flows; address and port are made of the number's bits. */
   readonly flows: number;
+  readonly order: 'random' | 'sequential';
+  /** UDP checksums are computed rather than 0. */
+  readonly checksum: boolean;
+  /** Its lower 16 bits tell this run's packets from those of another. */
+  readonly run: number;
+  /** Frames are held back until they are due. */
+  readonly paced: boolean;
+}
+
+export interface GeneratorMaps {
+  /** One element of GENERATOR_STATE_SIZE bytes. */
+  readonly stateFd: number;
+  /** One element of GROUPS words: the next number of each. */
+  readonly numbersFd: number;
+}
+
+/** When to send how much. */
+export interface Schedule {
+  /** Packets per second; 0: no rate. */
+  readonly rate: number;
+  /** Packets that may be made up for at once. */
+  readonly burst: number;
+  readonly packets: number;
+  readonly seconds: number;
+}
+
+/** The state before the first frame. */
+export function initialState(schedule: Schedule): BigUint64Array {
+  const state = new BigUint64Array(GENERATOR_STATE_SIZE / 8);
+  const interval = schedule.rate === 0 ? 0 : (1e9 * 2 ** TIME_BITS) / schedule.rate;
+  state[STATE.interval / 8] = BigInt(Math.round(interval));
+  state[STATE.slack / 8] = BigInt(Math.round(interval * schedule.burst));
+  state[STATE.limit / 8] = BigInt(schedule.packets);
+  state[STATE.duration / 8] = BigInt(Math.round(schedule.seconds * 1e9));
+  return state;
+}
+
+/** What was sent, from the state. */
+export function sentOf(state: BigUint64Array): { packets: number; seconds: number } {
+  const ns = Number(state[STATE.last / 8] - state[STATE.first / 8]);
+  return { packets: Number(state[STATE.sent / 8]), seconds: ns / 1e9 };
 }
 
 /** A frame with everything that does not vary; source address and port 0, checksums to be made. */
@@ -57,87 +115,130 @@ function template(packets: GeneratorPackets): DataView {
     view.setUint16(TRANSPORT + 14, 64240);
   } else {
     view.setUint16(TRANSPORT + 4, length - 20);
+    view.setInt32(RUN, runField(packets.run), true);
   }
   return view;
 }
 
-function sumOf(view: DataView, from: number, to: number): number {
+/**
+ * The sum of 16-bit words in the machine's own order. A ones-complement sum does not mind the order of
+ * bytes as long as all have the same, and so the result is stored as it is (RFC 1071).
+ */
+export function nativeSum(view: DataView, from: number, to: number): number {
   let sum = 0;
-  for (let at = from; at < to; at += 2) sum += view.getUint16(at);
+  for (let at = from; at < to; at += 2) sum += view.getUint16(at, true);
   return sum;
 }
 
-/** register = ones-complement checksum of the sum in it (at most 2^20), in network order */
-function toChecksum(program: BpfAssembler, register: number, scratch: number): BpfAssembler {
-  for (let round = 0; round < 2; round++) {
+/** register = the checksum of a sum below 2^40 of native words, to be stored as it is */
+export function toChecksum(program: BpfAssembler, register: number, scratch: number): BpfAssembler {
+  for (let round = 0; round < 3; round++) {
     program.copy(scratch, register).shiftRight(scratch, 16).and(register, 0xffff);
     program.add(register, scratch);
   }
-  return program.xor(register, -1).and(register, 0xffff).toNetworkOrder(register, 16);
+  return program.xor(register, -1).and(register, 0xffff);
+}
+
+/** r8 = now. Goes to 'drop' unless a frame may be sent, and counts it. */
+function admit(program: BpfAssembler, paced: boolean): void {
+  program.call(HELPER_TIME).copy(R8, R0);
+  program.loadDouble(R2, R9, STATE.first).jumpIfNotEqual(R2, 0, 'begun');
+  program.storeDouble(R9, STATE.first, R8);
+  program.copy(R2, R8).shiftLeft(R2, TIME_BITS).storeDouble(R9, STATE.due, R2);
+  program.copy(R2, R8).label('begun');
+  program.loadDouble(R3, R9, STATE.duration).add(R3, R2).jumpIfGreater(R8, R3, 'drop');
+  program.loadDouble(R4, R9, STATE.sent).addImmediate(R4, 1);
+  program.loadDouble(R3, R9, STATE.limit).jumpIfGreater(R4, R3, 'drop');
+  if (paced) {
+    program.copy(R2, R8).shiftLeft(R2, TIME_BITS);
+    program.loadDouble(R3, R9, STATE.due).jumpIfGreater(R3, R2, 'drop');
+    // Somebody else had the CPU: what is too late is not made up for.
+    program.loadDouble(R5, R9, STATE.slack).subtract(R2, R5).jumpIfGreater(R3, R2, 'on-time');
+    program.copy(R3, R2).label('on-time');
+    program.loadDouble(R5, R9, STATE.interval).add(R3, R5).storeDouble(R9, STATE.due, R3);
+  }
+  program.storeDouble(R9, STATE.sent, R4).storeDouble(R9, STATE.last, R8);
+}
+
+/** r7 = the flow */
+function chooseFlow(program: BpfAssembler, { flows, order }: GeneratorPackets): void {
+  if (order === 'sequential') {
+    program.loadDouble(R7, R9, STATE.flow).copy(R2, R7).addImmediate(R2, 1);
+    program.storeDouble(R9, STATE.flow, R2);
+  } else {
+    program.call(HELPER_RANDOM).copy(R7, R0);
+  }
+  program.and(R7, flows - 1);
+}
+
+/** r4 = address, r5 = port of the flow r7, both as stored; writes them and the IPv4 checksum. */
+function writeFlow(program: BpfAssembler, frame: DataView): void {
+  program.copy(R4, R7).shiftRight(R4, PORT_BITS).addImmediate(R4, 1);
+  program.toNetworkOrder(R4, 16).storeHalf(R6, NETWORK + 14, R4);
+  program
+    .copy(R5, R7)
+    .and(R5, (1 << PORT_BITS) - 1)
+    .addImmediate(R5, FIRST_PORT);
+  program.toNetworkOrder(R5, 16).storeHalf(R6, TRANSPORT, R5);
+  program.copy(R2, R4).addImmediate(R2, nativeSum(frame, NETWORK, TRANSPORT));
+  toChecksum(program, R2, R3).storeHalf(R6, NETWORK + 10, R2);
+}
+
+/** r2 = sum of pseudo-header, transport header and what is fixed of the payload. */
+function transportSum(program: BpfAssembler, frame: DataView, protocol: number): void {
+  const end = NETWORK + frame.getUint16(NETWORK + 2);
+  // Protocol and length are network order; the length is that of the transport header and payload.
+  const pseudo = (protocol << 8) + ((end - TRANSPORT) << 8);
+  const fixed = nativeSum(frame, NETWORK + 12, NETWORK + 20) + nativeSum(frame, TRANSPORT, end);
+  program
+    .copy(R2, R4)
+    .add(R2, R5)
+    .addImmediate(R2, fixed + pseudo);
+}
+
+/** r0 = number, r7 = group: of the UDP packet of flow r7 */
+function writeNumber(program: BpfAssembler, numbersFd: number): void {
+  program.and(R7, GROUPS - 1).storeHalf(R6, GROUP, R7);
+  program.copy(R2, R7).shiftLeft(R2, 2);
+  program.loadMapValue(R1, numbersFd).add(R1, R2);
+  program.loadWord(R0, R1, 0).copy(R2, R0).addImmediate(R2, 1).storeWordFrom(R1, 0, R2);
+  program.storeWordFrom(R6, NUMBER, R0).storeDouble(R6, TIME, R8);
 }
 
 /** The generator's instructions. */
-export function generatorInstructions(packets: GeneratorPackets): Uint8Array {
+export function generatorInstructions(packets: GeneratorPackets, maps: GeneratorMaps): Uint8Array {
   const frame = template(packets);
-  const isTcp = packets.protocol === 'tcp-syn';
   const program = new BpfAssembler()
     .loadWord(R6, R1, 0)
     .loadWord(R2, R1, 4)
     .copy(R3, R6)
     .addImmediate(R3, GENERATED_LENGTH)
-    .jumpIfGreater(R3, R2, 'short');
+    .jumpIfGreater(R3, R2, 'drop')
+    .loadMapValue(R9, maps.stateFd);
+  admit(program, packets.paced);
   for (let at = 0; at < GENERATED_LENGTH; at += 4) {
     program.storeWord(R6, at, frame.getInt32(at, true));
   }
-  // r7 = address bits, r8 = port
-  program
-    .call(HELPER_RANDOM)
-    .and(R0, packets.flows - 1)
-    .copy(R7, R0)
-    .copy(R8, R0);
-  program.shiftRight(R7, PORT_BITS).and(R7, 0xffff).addImmediate(R7, 1).and(R7, 0xffff);
-  program.and(R8, (1 << PORT_BITS) - 1).addImmediate(R8, FIRST_PORT);
-  program
-    .copy(R2, R7)
-    .toNetworkOrder(R2, 16)
-    .storeHalf(R6, NETWORK + 14, R2);
-  program.copy(R2, R8).toNetworkOrder(R2, 16).storeHalf(R6, TRANSPORT, R2);
-  program.copy(R2, R7).addImmediate(R2, sumOf(frame, NETWORK, TRANSPORT));
-  toChecksum(program, R2, R3).storeHalf(R6, NETWORK + 10, R2);
-  if (isTcp) {
-    // Pseudo-header: addresses, protocol, length 20.
-    const addresses = sumOf(frame, NETWORK + 12, NETWORK + 20);
-    const fixed = addresses + 6 + 20 + sumOf(frame, TRANSPORT, TRANSPORT + 20);
-    program.copy(R2, R7).add(R2, R8).addImmediate(R2, fixed);
+  chooseFlow(program, packets);
+  writeFlow(program, frame);
+  if (packets.protocol === 'tcp-syn') {
+    transportSum(program, frame, 6);
     toChecksum(program, R2, R3).storeHalf(R6, TRANSPORT + 16, R2);
+  } else {
+    transportSum(program, frame, 17);
+    program.copy(R4, R2);
+    writeNumber(program, maps.numbersFd);
+    if (packets.checksum) {
+      program.copy(R2, R4).add(R2, R0).add(R2, R7);
+      program.copy(R3, R8).shiftLeft(R3, 32).shiftRight(R3, 32).add(R2, R3);
+      program.copy(R3, R8).shiftRight(R3, 32).add(R2, R3);
+      toChecksum(program, R2, R3).jumpIfNotEqual(R2, 0, 'checksum');
+      // 0 would mean that there is none (RFC 768).
+      program
+        .move(R2, 0xffff)
+        .label('checksum')
+        .storeHalf(R6, TRANSPORT + 6, R2);
+    }
   }
-  return program.move(R0, XDP_TX).exit().label('short').move(R0, XDP_DROP).exit().assemble();
-}
-
-/** Counts IPv4 packets of one protocol in element 0 of the map and drops them; passes all else. */
-export function counterInstructions(mapFd: number, protocol: number): Uint8Array {
-  return new BpfAssembler()
-    .loadWord(R6, R1, 0)
-    .loadWord(R2, R1, 4)
-    .copy(R3, R6)
-    .addImmediate(R3, TRANSPORT)
-    .jumpIfGreater(R3, R2, 'pass')
-    .loadHalf(R2, R6, 12)
-    .jumpIfNotEqual(R2, 0x0008, 'pass')
-    .loadByte(R2, R6, NETWORK + 9)
-    .jumpIfNotEqual(R2, protocol, 'pass')
-    .storeWord(R10, -4, 0)
-    .copy(R2, R10)
-    .addImmediate(R2, -4)
-    .loadMap(R1, mapFd)
-    .call(HELPER_MAP_LOOKUP)
-    .jumpIfEqual(R0, 0, 'pass')
-    .move(R1, 1)
-    .atomicAdd(R0, 0, R1)
-    .move(R0, XDP_DROP)
-    .exit()
-    .label('pass')
-    .move(R0, XDP_PASS)
-    .exit()
-    .assemble();
+  return program.move(R0, XDP_TX).exit().label('drop').move(R0, XDP_DROP).exit().assemble();
 }

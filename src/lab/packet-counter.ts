@@ -12,7 +12,7 @@ import {
   XDP_FLAGS_DRIVER,
 } from '../sys/bpf.ts';
 import { readLink } from '../sys/link.ts';
-import { counterInstructions } from './generator-program.ts';
+import { counterInstructions } from './receiver-program.ts';
 
 const INTERVAL_MS = 100;
 

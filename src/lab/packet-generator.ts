@@ -1,14 +1,32 @@
 // The packet generator, a process of its own in a client's namespace: sends packets out of an interface
-// as fast as the kernel can make them, for a limited time. Run as
+// at a rate or as fast as the kernel can make them, for a limited time. Run as
 //   packet-generator.js '{"interface":"eth0","destination":"10.1.0.100","destinationMac":"02:…", …}'
-// Writes one JSON line at the end: {"packets": …, "seconds": …}.
+// Writes one JSON line at the end, a GeneratorReport; SIGTERM brings the end about.
+// All of it is a single call of the kernel if possible, for each has a pause of some 24 ms before it: an
+// alarm ends the call when the time is over.
 
+import { randomInt } from 'node:crypto';
 import { setPriority } from 'node:os';
+import { setImmediate as turn } from 'node:timers/promises';
 import { runOnCpus } from '../sys/affinity.ts';
-import { loadXdpProgram, runLiveFrames } from '../sys/bpf.ts';
+import {
+  createMap,
+  loadXdpProgram,
+  MAP_TYPE_ARRAY,
+  readMapValue,
+  runLiveFrames,
+  updateMapValue,
+} from '../sys/bpf.ts';
+import { libc, must } from '../sys/libc.ts';
 import { readLink } from '../sys/link.ts';
 import { parseAddress } from '../wire/ipv4.ts';
-import { GENERATED_LENGTH, generatorInstructions } from './generator-program.ts';
+import {
+  GENERATOR_STATE_SIZE,
+  generatorInstructions,
+  initialState,
+  sentOf,
+} from './generator-program.ts';
+import { GENERATED_LENGTH, GROUPS } from './traffic-packet.ts';
 
 /** What the generator is told, as JSON in its first argument. */
 export interface GeneratorOptions {
@@ -34,6 +52,8 @@ export interface GeneratorOptions {
   readonly packets?: number;
   /** Computes UDP checksums; by default they are 0, which means none. */
   readonly checksum?: boolean;
+  /** Frames per call of the kernel: pauses between. By default there is one call for all. */
+  readonly repeat?: number;
   /** CPU to run on. */
   readonly cpu?: number;
   /** 0 … 19: how willingly it lets others on its CPU go first. Default 0. */
@@ -50,8 +70,29 @@ export interface GeneratorReport {
   readonly rate: number;
 }
 
+/** As many as a call takes: 2^31 - 1. */
+const MAXIMUM_REPEAT = 0x7fffffff;
+/** At a rate: frames that wait until the last of them is made. */
+const PACED_BATCH = 16;
+const FREE_BATCH = 64;
+/** From the call to the first frame, amply. */
+const PREPARATION_SECONDS = 0.1;
+const ITIMER_REAL = 0;
+
 function macBytes(text: string): Uint8Array {
   return Uint8Array.from(text.split(':'), (part) => Number.parseInt(part, 16));
+}
+
+function singleValueMap(name: string, valueSize: number): number {
+  return createMap({ type: MAP_TYPE_ARRAY, keySize: 4, valueSize, entries: 1, name });
+}
+
+/** SIGALRM in as many seconds, which interrupts a call of the kernel. */
+function setAlarm(seconds: number): void {
+  const whole = Math.floor(seconds);
+  const microseconds = Math.round((seconds - whole) * 1e6);
+  const timer = new BigInt64Array([0n, 0n, BigInt(whole), BigInt(microseconds)]);
+  must(libc.setitimer(ITIMER_REAL, timer, null), 'setitimer');
 }
 
 const options = JSON.parse(process.argv[2] ?? '{}') as GeneratorOptions;
@@ -59,25 +100,60 @@ if (options.cpu !== undefined) runOnCpus([options.cpu]);
 setPriority(options.niceness ?? 0);
 const link = readLink(options.interface);
 const [first, second] = (options.sourceNetwork ?? '10.64').split('.').map(Number);
+const rate = options.rate ?? 0;
+const limit = options.packets ?? Number.MAX_SAFE_INTEGER;
+const stateFd = singleValueMap('weir_generator', GENERATOR_STATE_SIZE);
+const numbersFd = singleValueMap('weir_numbers', GROUPS * 4);
 const program = loadXdpProgram(
-  generatorInstructions({
-    protocol: options.protocol ?? 'udp',
-    sourceMac: link.mac,
-    destinationMac: macBytes(options.destinationMac),
-    sourceNetwork: (first << 8) | second,
-    destination: parseAddress(options.destination),
-    destinationPort: options.destinationPort,
-    flows: options.flows ?? 65536,
-  }),
+  generatorInstructions(
+    {
+      protocol: options.protocol ?? 'udp',
+      sourceMac: link.mac,
+      destinationMac: macBytes(options.destinationMac),
+      sourceNetwork: (first << 8) | second,
+      destination: parseAddress(options.destination),
+      destinationPort: options.destinationPort,
+      flows: options.flows ?? 65536,
+      order: options.order ?? 'random',
+      checksum: options.checksum ?? false,
+      run: randomInt(1 << 16),
+      paced: rate !== 0,
+    },
+    { stateFd, numbersFd },
+  ),
   'weir_generator',
 );
-const repeat = 1_000_000;
-const frame = new Uint8Array(GENERATED_LENGTH);
-const start = performance.now();
-let packets = 0;
-while (performance.now() - start < options.seconds * 1000) {
-  runLiveFrames(program, frame, link.index, repeat);
-  packets += repeat;
+const { seconds } = options;
+const burst = options.burst ?? 64;
+updateMapValue(stateFd, 0, initialState({ rate, burst, packets: limit, seconds }));
+
+function sent(): GeneratorReport {
+  const state = new BigUint64Array(GENERATOR_STATE_SIZE / 8);
+  readMapValue(stateFd, 0, state);
+  const { packets, seconds } = sentOf(state);
+  return { packets, seconds, rate: seconds === 0 ? 0 : (packets - 1) / seconds };
 }
-const seconds = (performance.now() - start) / 1000;
-process.stdout.write(`${JSON.stringify({ packets, seconds })}\n`);
+
+let isStopped = false;
+process.on('SIGTERM', () => {
+  isStopped = true;
+});
+// An alarm only ends the call; without a listener it would end the process.
+process.on('SIGALRM', () => {});
+const frame = new Uint8Array(GENERATED_LENGTH);
+const batch = rate === 0 ? FREE_BATCH : PACED_BATCH;
+const deadline = performance.now() / 1000 + PREPARATION_SECONDS + seconds;
+for (;;) {
+  const left = limit - sent().packets;
+  const secondsLeft = deadline - performance.now() / 1000;
+  if (isStopped || left <= 0 || secondsLeft <= 0) break;
+  const needed = rate === 0 ? secondsLeft : left / rate + PREPARATION_SECONDS;
+  setAlarm(Math.min(secondsLeft, needed));
+  // At a rate most frames are made and dropped, so only the alarm can say when it is enough.
+  const frames = rate === 0 ? Math.min(left, MAXIMUM_REPEAT) : MAXIMUM_REPEAT;
+  runLiveFrames(program, frame, link.index, Math.min(options.repeat ?? frames, frames), batch);
+  // Signals are heard now.
+  await turn();
+}
+process.stdout.write(`${JSON.stringify(sent())}\n`);
+process.exit(0);

@@ -63,28 +63,41 @@ export function createMap(map: BpfMap): number {
   return must(bpf(MAP_CREATE, attributes), 'bpf(MAP_CREATE)', `map ${map.name}`);
 }
 
-/** Sets one element of a map whose keys and values are both 32-bit words. */
-export function updateMapWord(mapFd: number, key: number, value: number): void {
+function elementCall(
+  command: number,
+  name: string,
+  mapFd: number,
+  key: number,
+  value: NodeJS.ArrayBufferView,
+): void {
   const keyWord = new Uint32Array([key]);
-  const valueWord = new Uint32Array([value]);
-  const attributes = attribute();
-  attributes.setUint32(0, mapFd, true);
-  attributes.setBigUint64(8, BigInt(addressOf(keyWord)), true);
-  attributes.setBigUint64(16, BigInt(addressOf(valueWord)), true);
-  must(bpf(MAP_UPDATE_ELEM, attributes), 'bpf(MAP_UPDATE_ELEM)', `key ${key}`);
-  keepAlive(keyWord, valueWord);
-}
-
-/** Reads an element of a map with 32-bit keys and 64-bit values. @throws SystemError */
-export function readMapCounter(mapFd: number, key: number): bigint {
-  const keyWord = new Uint32Array([key]);
-  const value = new BigUint64Array(1);
   const attributes = attribute();
   attributes.setUint32(0, mapFd, true);
   attributes.setBigUint64(8, BigInt(addressOf(keyWord)), true);
   attributes.setBigUint64(16, BigInt(addressOf(value)), true);
-  must(bpf(MAP_LOOKUP_ELEM, attributes), 'bpf(MAP_LOOKUP_ELEM)', `key ${key}`);
+  must(bpf(command, attributes), name, `key ${key}`);
   keepAlive(keyWord, value);
+}
+
+/** Sets one element of a map with 32-bit keys. @param value as long as the map's values are */
+export function updateMapValue(mapFd: number, key: number, value: NodeJS.ArrayBufferView): void {
+  elementCall(MAP_UPDATE_ELEM, 'bpf(MAP_UPDATE_ELEM)', mapFd, key, value);
+}
+
+/** Reads one element of a map with 32-bit keys into memory as long as its values are. */
+export function readMapValue(mapFd: number, key: number, value: NodeJS.ArrayBufferView): void {
+  elementCall(MAP_LOOKUP_ELEM, 'bpf(MAP_LOOKUP_ELEM)', mapFd, key, value);
+}
+
+/** Sets one element of a map whose keys and values are both 32-bit words. */
+export function updateMapWord(mapFd: number, key: number, value: number): void {
+  updateMapValue(mapFd, key, new Uint32Array([value]));
+}
+
+/** Reads an element of a map with 32-bit keys and 64-bit values. @throws SystemError */
+export function readMapCounter(mapFd: number, key: number): bigint {
+  const value = new BigUint64Array(1);
+  readMapValue(mapFd, key, value);
   return value[0];
 }
 
@@ -92,11 +105,14 @@ export function readMapCounter(mapFd: number, key: number): bigint {
 const LIVE_FRAMES = 2;
 const LIVE_BATCH = 64;
 const CONTEXT_SIZE = 24;
+const EINTR = 4;
 
 /**
  * Runs an XDP program on frames as if they had come in on an interface, and does what it says with
- * them; with XDP_TX they leave by that interface. Blocks until all are through; each call has some 24
- * ms of preparation. The kernel uses the same frames again without restoring them.
+ * them; with XDP_TX they leave by that interface. Blocks until all are through or a signal comes; each
+ * call has some 24 ms of preparation. The kernel uses the same frames again without restoring them.
+ * @param batch frames that are sent together: fewer are less of a burst, more are cheaper
+ * @returns false when a signal ended it
  * @throws SystemError
  */
 export function runLiveFrames(
@@ -104,7 +120,8 @@ export function runLiveFrames(
   frame: Uint8Array,
   interfaceIndex: number,
   repeat: number,
-): void {
+  batch = LIVE_BATCH,
+): boolean {
   const context = new Uint32Array(CONTEXT_SIZE / 4); // struct xdp_md
   context[1] = frame.length;
   context[3] = interfaceIndex;
@@ -116,13 +133,16 @@ export function runLiveFrames(
   attributes.setUint32(40, CONTEXT_SIZE, true);
   attributes.setBigUint64(48, BigInt(addressOf(context)), true);
   attributes.setUint32(64, LIVE_FRAMES, true);
-  attributes.setUint32(72, LIVE_BATCH, true);
-  must(bpf(PROG_TEST_RUN, attributes), 'bpf(PROG_TEST_RUN)', `interface ${interfaceIndex}`);
+  attributes.setUint32(72, batch, true);
+  const result = bpf(PROG_TEST_RUN, attributes);
+  if (result === -1 && lastErrno() === EINTR) return false;
+  must(result, 'bpf(PROG_TEST_RUN)', `interface ${interfaceIndex}`);
   keepAlive(frame, context);
+  return true;
 }
 
 /** Memory that is known to the kernel by its address only must not be collected before the call. */
-function keepAlive(...memory: ArrayBufferView[]): number {
+function keepAlive(...memory: NodeJS.ArrayBufferView[]): number {
   return memory.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 

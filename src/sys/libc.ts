@@ -95,6 +95,13 @@ export const libc = {
     'void *',
     'size_t',
   ]),
+  /** Microseconds, below a million. */
+  usleep: declare<Integers1>('usleep', 'int', ['uint']),
+  setitimer: declare<(which: number, timer: Pointer, old: Pointer) => number>('setitimer', 'int', [
+    'int',
+    'void *',
+    'void *',
+  ]),
   getpagesize: declare<() => number>('getpagesize', 'int', []),
   /** @hot */
   sched_yield: declare<() => number>('sched_yield', 'int', []),
