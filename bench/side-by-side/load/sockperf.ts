@@ -66,7 +66,7 @@ export function parseSockperf(report: string): UdpResult {
 /** @throws WeirError ERR_LAB when sockperf cannot run or no answer comes */
 export async function offerUdpRequests(offer: UdpOffer): Promise<UdpResult> {
   const args = ['under-load', '-i', offer.address, '-p', String(offer.port)];
-  args.push('--mps', String(offer.rate), '--reply-every', '1', '--full-rtt', '--no-rdtsc');
+  args.push('--mps', String(offer.rate), '--reply-every', '1', '--full-rtt');
   args.push('-m', String(PAYLOAD_BYTES), '-t', String(Math.ceil(offer.seconds + LEFT_OUT_SECONDS)));
   const report = await runProgram('chrt', [...IN_IDLE_CLASS, 'sockperf', ...args], {
     namespace: offer.namespace,

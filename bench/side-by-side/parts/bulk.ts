@@ -35,11 +35,10 @@ const QUICK: Plan = {
   pacedStreams: [1],
 };
 const FULL: Plan = {
-  seconds: 3,
+  seconds: 2,
   transfers: [
     { streams: 1, isReverse: false },
     { streams: 8, isReverse: false },
-    { streams: 1, isReverse: true },
     { streams: 8, isReverse: true },
   ],
   pacedStreams: [1, 8],

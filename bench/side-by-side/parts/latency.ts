@@ -31,8 +31,8 @@ interface Load {
 
 const QUICK: readonly Load[] = [{ rate: 1000, seconds: 1 }];
 const FULL: readonly Load[] = [
-  { rate: 1000, seconds: 4 },
-  { rate: 20_000, seconds: 2 },
+  { rate: 1000, seconds: 3 },
+  { rate: 20_000, seconds: 1 },
 ];
 
 /** One round's latencies by rate. */
