@@ -52,6 +52,18 @@ export const LAB_PROGRAMS = [
   { program: 'ps', debianPackage: 'procps' },
 ];
 
+const STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so';
+
+/** What the benchmarks set weir beside and measure it with; `file` where it is no program. */
+const BENCHMARK_PROGRAMS = [
+  { program: 'haproxy', debianPackage: 'haproxy' },
+  { file: STREAM_MODULE, debianPackage: 'libnginx-mod-stream' },
+  { program: 'h2load', debianPackage: 'nghttp2-client' },
+  { program: 'sockperf', debianPackage: 'sockperf' },
+  { program: 'clang', debianPackage: 'clang' },
+  { program: 'conntrack', debianPackage: 'conntrack' },
+];
+
 /** What a step could not do; `advice` is what the user can try next, `output` a program's whole. */
 class SetupError extends Error {
   constructor(message, advice, output = '') {
@@ -139,8 +151,8 @@ function aptGet(args) {
   );
 }
 
-function missingPrograms() {
-  return LAB_PROGRAMS.filter(({ program }) => !hasProgram(program));
+function missingPrograms(programs) {
+  return programs.filter(({ program, file }) => !(file ? existsSync(file) : hasProgram(program)));
 }
 
 function packageNames(missing) {
@@ -151,9 +163,9 @@ function packageNames(missing) {
  * Installs what the lab needs. Without the right to do so, or without apt-get, it only says what is
  * missing: what needs those programs is then skipped, with that reason. `required` makes that an error.
  */
-function installDebianPackages(required) {
+function installDebianPackages(required, programs) {
   if (process.getuid() === 0) removeOurPolicyFile();
-  let missing = missingPrograms();
+  let missing = missingPrograms(programs);
   if (missing.length === 0) return 'all there';
   const names = packageNames(missing);
   const byHand = `As root: apt-get install --no-install-recommends ${names}`;
@@ -173,7 +185,7 @@ function installDebianPackages(required) {
   }
   // A package whose service could not be configured may still have brought its program, which is
   // all that is wanted of it.
-  missing = missingPrograms();
+  missing = missingPrograms(programs);
   if (missing.length === 0) return `installed: ${names}`;
   const still = `not installed: ${packageNames(missing)}`;
   if (required) throw failure ?? new SetupError(still, byHand);
@@ -262,11 +274,14 @@ function step(name, quiet, action) {
   if (!quiet) stdout.write(`${outcome} (${seconds} s)\n`);
 }
 
-function runSteps({ packages, quiet }) {
+function runSteps({ packages, quiet, withBenchmarkPrograms }) {
+  const programs = withBenchmarkPrograms ? [...LAB_PROGRAMS, ...BENCHMARK_PROGRAMS] : LAB_PROGRAMS;
   try {
     step('platform', quiet, checkPlatform);
     if (packages !== 'no') {
-      step('Debian packages', quiet, () => installDebianPackages(packages === 'required'));
+      step('Debian packages', quiet, () => {
+        return installDebianPackages(packages === 'required', programs);
+      });
     }
     step('npm packages', quiet, installNpmPackages);
     step('compile', quiet, compile);
@@ -280,28 +295,37 @@ function runSteps({ packages, quiet }) {
 
 /**
  * Runs the set-up, waiting for another one on the same checkout.
- * @param {{packages?: 'if-possible' | 'required' | 'no', quiet?: boolean}} [options]
+ * @param {object} [options]
+ * @param {'if-possible' | 'required' | 'no'} [options.packages]
+ * @param {boolean} [options.quiet]
+ * @param {boolean} [options.withBenchmarkPrograms] install what only the benchmarks need, too
  * @returns {boolean} whether everything is ready; if not, what to do has been printed
  */
-export function setUp({ packages = 'if-possible', quiet = false } = {}) {
+export function setUp({
+  packages = 'if-possible',
+  quiet = false,
+  withBenchmarkPrograms = false,
+} = {}) {
   const node = [execPath, THIS_FILE, '--locked'];
   if (packages === 'required') node.push('--packages');
   if (packages === 'no') node.push('--no-packages');
   if (quiet) node.push('--quiet');
+  if (withBenchmarkPrograms) node.push('--bench');
   const command = hasProgram('flock') ? ['flock', '--close', THIS_FILE, ...node] : node;
   return spawnSync(command[0], command.slice(1), { stdio: 'inherit' }).status === 0;
 }
 
-const USAGE = `Usage: node tools/setup.mjs [--packages | --no-packages] [--quiet]
+const USAGE = `Usage: node tools/setup.mjs [--packages | --no-packages] [--bench] [--quiet]
   --packages     a Debian package that cannot be installed is an error
   --no-packages  leave the system's packages alone
+  --bench        install what only the benchmarks need, too (\`npm run bench\` does)
   --quiet        print only errors
 `;
 
+const ARGUMENTS = ['--packages', '--no-packages', '--bench', '--quiet', '--locked'];
+
 function main(args) {
-  const unknown = args.find(
-    (arg) => !['--packages', '--no-packages', '--quiet', '--locked'].includes(arg),
-  );
+  const unknown = args.find((arg) => !ARGUMENTS.includes(arg));
   if (unknown !== undefined) {
     const asked = ['--help', '-h'].includes(unknown);
     stdout.write(asked ? USAGE : `unknown argument ${unknown}\n${USAGE}`);
@@ -310,7 +334,11 @@ function main(args) {
   let packages = 'if-possible';
   if (args.includes('--packages')) packages = 'required';
   if (args.includes('--no-packages')) packages = 'no';
-  const options = { packages, quiet: args.includes('--quiet') };
+  const options = {
+    packages,
+    quiet: args.includes('--quiet'),
+    withBenchmarkPrograms: args.includes('--bench'),
+  };
   if (args.includes('--locked')) return runSteps(options);
   return setUp(options) ? 0 : 1;
 }

@@ -29,13 +29,13 @@ import type { Target } from './contender.ts';
 export const LOAD_CPU = 0;
 /** The contender under test; with more processors the CPUs that follow. */
 export const CONTENDER_CPU = 1;
-/** Source addresses of the generator's packets; the way back leads to the client. */
-export const GENERATOR_NETWORK = '10.64.0.0/16';
+/** Source addresses of generators' packets (10.64, and 10.65 of a second one), behind the client. */
+export const GENERATOR_NETWORK = '10.64.0.0/15';
 
 const DIRECT_INTERFACE = 'direct0';
 const DIRECT_PEER = 'client-direct';
 /** On the servers' side, beyond the addresses that the lab gives away itself. */
-const DIRECT_CLIENT_ADDRESS = '10.2.0.200';
+export const DIRECT_CLIENT_ADDRESS = '10.2.0.200';
 const THREADS_DEADLINE_MS = 2000;
 
 /** One end of a cable. */
@@ -113,7 +113,7 @@ export class BenchNetwork {
     this.directReceiverEnd = { namespace: internalNamespace, interface: DIRECT_PEER };
     this.#addDirectCable();
     for (const end of [this.clientEnd, this.receiverEnd, this.directEnd, this.directReceiverEnd]) {
-      this.pollByThread(end, LOAD_CPU);
+      this.pollByThread(end, ...this.loadCpus);
     }
   }
 
@@ -141,6 +141,15 @@ export class BenchNetwork {
   receiverOf(target: Target): NetworkEnd {
     const isDirect = target.clientInterface === this.directEnd.interface;
     return isDirect ? this.directReceiverEnd : this.receiverEnd;
+  }
+
+  /**
+   * Where the load comes from, queue after queue. A veth takes a redirected frame into the queue that
+   * the sender's CPU has the number of (modulo their count), so two queues need senders on an even and
+   * on an odd CPU, and neither may be one under test (1, 2): 0 and 3.
+   */
+  get loadCpus(): readonly number[] {
+    return this.queues === 1 ? [LOAD_CPU] : [LOAD_CPU, 3];
   }
 
   /** The switch's ends of its two cables. */

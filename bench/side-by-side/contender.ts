@@ -50,6 +50,8 @@ export interface RunningContender {
   readonly target: Target;
   /** Its processes and kernel threads, for their CPU time and memory; empty where it has none. */
   processes(): readonly { readonly pid: number; readonly name: string }[];
+  /** How it drives its interfaces, where it can tell: 'veth, native copy'. */
+  readonly drivers?: string;
   /** Ends it and leaves the network as it was. */
   stop(): Promise<void>;
 }

@@ -16,10 +16,14 @@ export interface Measure {
 
 export interface PartContext {
   readonly isQuick: boolean;
+  /** Quicker still: only whether everything works is of interest, the figures are worth nothing. */
+  readonly isTrial?: boolean;
   /** Rounds that are wanted. */
   readonly rounds: number;
   /** A network that is up, made at the first call; shared by the contenders, never used by two at once. */
   network(): Promise<BenchNetwork>;
+  /** One whose switch has interfaces of several queues; it takes the place of the one before. */
+  networkWithQueues?(queues: number): Promise<BenchNetwork>;
   /** Those that were selected, are available and carry the protocol, in this round's order. */
   contenders(protocol: 'udp' | 'tcp', round: number): readonly Contender[];
   /** Starts a contender, runs `use`, stops it in every case. A failure is recorded as missing. */

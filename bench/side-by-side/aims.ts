@@ -1,0 +1,3 @@
+export function findAims(_: unknown) {
+  return [];
+}

@@ -1,0 +1,89 @@
+// weir as a contender: `weir run` as an operator would start it, with full NAT between ext0 and int0,
+// its switching processors on the CPUs under test and its other processes on the CPU of the load.
+// Who polls the two interfaces in the kernel and copies frames into weir's rings? Left alone a veth does
+// it on the CPU of the sender, so a part of receiving would be somebody else's work: see `receiving`.
+
+import { WeirProcess } from '../../../src/lab/weir-process.ts';
+import type { BenchNetwork } from '../bench-network.ts';
+import { GENERATOR_NETWORK } from '../bench-network.ts';
+import type { Contender, RunningContender, Wanted } from '../contender.ts';
+
+const FRAMES = 16_384;
+const LEAST_CONNECTIONS = 65_536;
+
+type Kind = 'af-xdp' | 'af-packet';
+
+/** What `weir run` is told; parts that start weir themselves (flip, memory) build upon it. */
+export function weirConfiguration(network: BenchNetwork, kind: Kind, wanted: Wanted): object {
+  const servers = network.servers.slice(0, wanted.backends);
+  return {
+    interfaces: [network.external, network.internal].map(({ name, address, prefixLength }) => ({
+      name,
+      kind,
+      addresses: [`${address}/${prefixLength}`],
+    })),
+    routes: [{ to: GENERATOR_NETWORK, via: network.client.address }],
+    processors: { switching: wanted.processors, idle: wanted.idle, cpus: [...wanted.cpus] },
+    limits: { connections: Math.max(LEAST_CONNECTIONS, wanted.connections * 2), frames: FRAMES },
+    services: [
+      {
+        name: 'bench',
+        address: network.virtualAddress,
+        protocol: wanted.protocol,
+        port: wanted.port,
+        backends: servers.map(({ name, address }) => ({ name, address, port: wanted.port })),
+      },
+    ],
+  };
+}
+
+interface InterfaceStatus {
+  readonly kind: string;
+  readonly mode?: string;
+}
+
+/** What the status says of the way in which the interfaces are driven: 'veth, af-xdp, native copy'. */
+function driversOf(interfaces: readonly InterfaceStatus[]): string {
+  const ways = interfaces.map(({ kind, mode }) => ['veth', kind, mode].filter(Boolean).join(', '));
+  return [...new Set(ways)].join('; ');
+}
+
+async function start(kind: Kind, network: BenchNetwork, wanted: Wanted): Promise<RunningContender> {
+  // AF_XDP's own program makes the interfaces poll.
+  const polling = network.switchEnds.map((end) =>
+    kind === 'af-packet' ? network.acceptRedirected(end) : () => {},
+  );
+  const leavePolling = () => {
+    for (const undo of polling) undo();
+  };
+  try {
+    const configuration = weirConfiguration(network, kind, wanted);
+    const weir = await WeirProcess.start(network.switchNamespace, configuration);
+    await network.waitUntilReachable(network.virtualAddress);
+    return {
+      drivers: driversOf((await weir.status())?.interfaces ?? []),
+      target: network.serviceTarget(wanted.port),
+      processes: () => [...weir.pids()].map(([name, pid]) => ({ pid, name: `weir: ${name}` })),
+      stop: async () => {
+        await weir.stop();
+        leavePolling();
+      },
+    };
+  } catch (error) {
+    leavePolling();
+    throw error;
+  }
+}
+
+function contender(kind: Kind): Contender {
+  return {
+    name: `weir-${kind}`,
+    label: `weir, ${kind}`,
+    protocols: ['udp', 'tcp'],
+    unavailable: () => undefined,
+    start: (network, wanted) => start(kind, network, wanted),
+  };
+}
+
+export const weirAfXdp = contender('af-xdp');
+export const weirAfPacket = contender('af-packet');

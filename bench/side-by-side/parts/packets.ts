@@ -1,0 +1,345 @@
+// Packets per second through one switching processor: how many pass when more is offered than anybody
+// can carry, how many are lost at which rate, and the highest rate at which none are. 60-byte UDP frames
+// over a number of connections, which all exist before anything is counted. The receiver (XDP, it counts
+// and drops) stands where the servers' bridge begins, as another host would, and sees by their numbers
+// which packets are lost or out of order.
+// The same is offered to everybody: as much as generator and receiver can carry together over a bare
+// cable on their CPU. What nothing can pass is no measure of a switch.
+// The highest rate without loss is found by halving, in the spirit of RFC 2544 section 26.1.
+
+import { cpus as machineCpus } from 'node:os';
+import {
+  type OfferResult,
+  offerUdp,
+  type Receiver,
+  startReceiver,
+  startTraffic,
+  type TrafficOptions,
+} from '../../../src/lab/traffic.ts';
+import { type BenchNetwork, CONTENDER_CPU, LOAD_CPU } from '../bench-network.ts';
+import type { Contender, RunningContender, Target, Wanted } from '../contender.ts';
+import { mostProxied } from '../contenders/proxy.ts';
+import type { Measure, Part, PartContext } from '../part.ts';
+import { searchRate } from '../rate-search.ts';
+
+const PORT = 9;
+/** The receiver shares the generator's CPU and goes first. */
+const NICENESS = 10;
+/** At which connections are made before the measurement, twice, for what was lost the first time. */
+const MAKING_RATE = 200_000;
+const MEGA = 1e6;
+/** Tolerated in a trial without loss: 0.001 %. */
+const TOLERATED_LOSS = 1e-5;
+const CURVE_CONNECTIONS = 65_536;
+/** Two for generators and receivers, two for processors. */
+const CPUS_FOR_TWO = 4;
+const SECOND_NETWORK = '10.65';
+
+interface Plan {
+  readonly connections: readonly number[];
+  readonly windowSeconds: number;
+  readonly curvePercents: readonly number[];
+  readonly curveSeconds: number;
+  readonly trials: number;
+  readonly trialSeconds: number;
+}
+
+const FULL: Plan = {
+  connections: [1, 1024, CURVE_CONNECTIONS, 1_048_576],
+  windowSeconds: 4,
+  curvePercents: [10, 25, 50, 75, 90, 100, 125, 150],
+  curveSeconds: 2,
+  trials: 7,
+  trialSeconds: 2,
+};
+
+const QUICK: Plan = {
+  connections: [CURVE_CONNECTIONS],
+  windowSeconds: 1.2,
+  curvePercents: [50, 100, 150],
+  curveSeconds: 0.4,
+  trials: 4,
+  trialSeconds: 0.4,
+};
+
+const TRIAL: Plan = {
+  ...QUICK,
+  connections: [1024],
+  windowSeconds: 0.3,
+  curvePercents: [50],
+  curveSeconds: 0.2,
+  trials: 1,
+  trialSeconds: 0.2,
+};
+
+function planOf({ isTrial, isQuick }: PartContext): Plan {
+  if (isTrial) return TRIAL;
+  return isQuick ? QUICK : FULL;
+}
+
+const rateMeasure = (measure: string, connections: number, processors?: number): Measure => ({
+  measure,
+  unit: 'Mpps',
+  better: 'more',
+  condition: processors === undefined ? { connections } : { connections, processors },
+});
+
+function trafficTo(
+  network: BenchNetwork,
+  target: Target,
+  more: Partial<TrafficOptions>,
+): TrafficOptions {
+  return {
+    namespace: network.client.namespace,
+    interface: target.clientInterface,
+    destination: target.address,
+    destinationMac: target.nextHopMac,
+    destinationPort: target.port,
+    cpu: LOAD_CPU,
+    niceness: NICENESS,
+    seconds: 1,
+    ...more,
+  };
+}
+
+/** What a contender is measured with, while it runs. */
+class Bench {
+  readonly #network: BenchNetwork;
+  readonly #target: Target;
+  readonly #flows: number;
+  readonly #receiver: Receiver;
+
+  private constructor(network: BenchNetwork, target: Target, flows: number, receiver: Receiver) {
+    this.#network = network;
+    this.#target = target;
+    this.#flows = flows;
+    this.#receiver = receiver;
+  }
+
+  static async start(network: BenchNetwork, target: Target, flows: number): Promise<Bench> {
+    const receiver = await startReceiver({ ...network.receiverOf(target), gap: false });
+    return new Bench(network, target, flows, receiver);
+  }
+
+  /** Makes all connections. */
+  async makeConnections(): Promise<void> {
+    for (let pass = 0; pass < 2; pass += 1) {
+      const seconds = Math.max(1, (this.#flows / MAKING_RATE) * 2);
+      await this.offer(MAKING_RATE, seconds, { order: 'sequential', packets: this.#flows });
+    }
+  }
+
+  /** @param rate packets per second, or as many as there can be */
+  offer(
+    rate: number | undefined,
+    seconds: number,
+    more: Partial<TrafficOptions> = {},
+  ): Promise<OfferResult> {
+    const options = {
+      flows: this.#flows,
+      seconds,
+      ...(rate === undefined ? {} : { rate }),
+      ...more,
+    };
+    return offerUdp(trafficTo(this.#network, this.#target, options), this.#receiver);
+  }
+
+  stop(): Promise<void> {
+    return this.#receiver.stop();
+  }
+}
+
+/** Packets per second that came out at the far end; what drains after the end is a millisecond's. */
+function passed({ packets, duplicates, offeredSeconds }: OfferResult): number {
+  return (packets - duplicates) / offeredSeconds;
+}
+
+function wantedFor(connections: number): Wanted {
+  return {
+    protocol: 'udp',
+    port: PORT,
+    backends: 1,
+    connections,
+    processors: 1,
+    cpus: [CONTENDER_CPU],
+    idle: 'busy',
+  };
+}
+
+/** What generator and receiver can carry together, with nothing but a cable between them. */
+async function fullRate(context: PartContext, plan: Plan): Promise<number> {
+  const network = await context.network();
+  context.say('what a bare cable carries');
+  const bench = await Bench.start(network, network.directTarget(PORT), CURVE_CONNECTIONS);
+  try {
+    return passed(await bench.offer(undefined, plan.windowSeconds));
+  } finally {
+    await bench.stop();
+  }
+}
+
+async function measureThroughput(
+  context: PartContext,
+  { name, label }: Contender,
+  bench: Bench,
+  wanted: { readonly connections: number; readonly rate: number; readonly seconds: number },
+): Promise<number> {
+  const { connections, rate, seconds } = wanted;
+  context.say(`${label}: throughput, ${connections} connections`);
+  const result = await bench.offer(rate, seconds);
+  const throughput = passed(result);
+  const condition = { connections };
+  context.record(name, rateMeasure('throughput', connections), throughput / MEGA);
+  context.record(
+    name,
+    { measure: 'rate offered meanwhile', unit: 'Mpps', better: 'more', condition },
+    result.offeredRate / MEGA,
+  );
+  context.record(
+    name,
+    { measure: 'packets out of order', unit: '%', better: 'less', condition },
+    result.packets === 0 ? Number.NaN : (result.reordered / result.packets) * 100,
+  );
+  return throughput;
+}
+
+async function measureLoss(
+  context: PartContext,
+  { name, label }: Contender,
+  bench: Bench,
+  plan: Plan,
+  throughput: number,
+): Promise<void> {
+  for (const percent of plan.curvePercents) {
+    context.say(`${label}: loss at ${percent} % of its throughput`);
+    const { lossRatio } = await bench.offer((throughput * percent) / 100, plan.curveSeconds);
+    context.record(
+      name,
+      {
+        measure: 'packets lost',
+        unit: '%',
+        better: 'less',
+        condition: { connections: CURVE_CONNECTIONS, offeredPercent: percent },
+      },
+      Math.max(0, lossRatio) * 100,
+    );
+  }
+}
+
+async function measureWithoutLoss(
+  context: PartContext,
+  { name, label }: Contender,
+  bench: Bench,
+  plan: Plan,
+  throughput: number,
+): Promise<void> {
+  const found = await searchRate(throughput, plan.trials, TOLERATED_LOSS, async (rate) => {
+    context.say(`${label}: is anything lost at ${(rate / MEGA).toFixed(2)} Mpps?`);
+    const { lossRatio, lost, offeredRate } = await bench.offer(rate, plan.trialSeconds);
+    return { lossRatio, lost, offeredRate };
+  });
+  const connections = CURVE_CONNECTIONS;
+  const measure = 'highest rate without loss';
+  context.record(name, rateMeasure(`${measure} (0.001 %)`, connections), found.tolerated / MEGA);
+  context.record(name, rateMeasure(`${measure} (not one)`, connections), found.lossless / MEGA);
+}
+
+async function measureOne(
+  context: PartContext,
+  plan: Plan,
+  contender: Contender,
+  connections: number,
+  rate: number,
+): Promise<void> {
+  const use = async (running: RunningContender, network: BenchNetwork) => {
+    const bench = await Bench.start(network, running.target, connections);
+    try {
+      context.say(`${contender.label}: ${connections} connections are made`);
+      await bench.makeConnections();
+      const seconds = plan.windowSeconds;
+      const wanted = { connections, rate, seconds };
+      const throughput = await measureThroughput(context, contender, bench, wanted);
+      if (throughput === 0) throw new Error(`nothing passed with ${connections} connections`);
+      if (connections !== CURVE_CONNECTIONS && context.isTrial !== true) return;
+      await measureLoss(context, contender, bench, plan, throughput);
+      await measureWithoutLoss(context, contender, bench, plan, throughput);
+    } finally {
+      await bench.stop();
+    }
+  };
+  await context.withContender(contender, wantedFor(connections), use);
+}
+
+/** The packets that two generators get through two processors. */
+async function measureTwo(context: PartContext, contender: Contender, plan: Plan): Promise<void> {
+  const connections = CURVE_CONNECTIONS;
+  const cpus = [CONTENDER_CPU, CONTENDER_CPU + 1];
+  const wanted = { ...wantedFor(connections), processors: 2, cpus };
+  await context.withContender(contender, wanted, async ({ target }, network) => {
+    const end = network.receiverOf(target);
+    const receiver = await startReceiver({ ...end, gap: false, order: false });
+    const both = (more: Partial<TrafficOptions>) =>
+      Promise.all(
+        network.loadCpus.map((cpu, index) => {
+          const source = index === 0 ? {} : { sourceNetwork: SECOND_NETWORK };
+          const options = { flows: connections / 2, cpu, ...source, ...more };
+          return startTraffic(trafficTo(network, target, options)).report;
+        }),
+      );
+    try {
+      context.say(`${contender.label}: throughput of two processors`);
+      await both({ rate: MAKING_RATE / 2, order: 'sequential', packets: connections / 2 });
+      await receiver.reset();
+      const reports = await both({ seconds: plan.windowSeconds });
+      const { packets } = await receiver.read();
+      const seconds = Math.max(...reports.map((report) => report.seconds));
+      const measure = rateMeasure('throughput of two processors', connections, 2);
+      context.record(contender.name, measure, packets / seconds / MEGA);
+    } finally {
+      await receiver.stop();
+    }
+  });
+}
+
+async function runTwo(context: PartContext, plan: Plan): Promise<void> {
+  const cpuCount = machineCpus().length;
+  if (cpuCount < CPUS_FOR_TWO || context.networkWithQueues === undefined) {
+    const reason = `two processors: not measurable with ${cpuCount} CPUs, it takes ${CPUS_FOR_TWO}`;
+    context.missing('weir-af-xdp', reason);
+    return;
+  }
+  await context.networkWithQueues(2);
+  for (let round = 0; round < context.rounds; round += 1) {
+    for (const contender of context.contenders('udp', round)) {
+      if (contender.name === 'direct') continue;
+      await measureTwo(context, contender, plan);
+    }
+  }
+}
+
+async function run(context: PartContext): Promise<void> {
+  const plan = planOf(context);
+  const rate = await fullRate(context, plan);
+  for (let round = 0; round < context.rounds; round += 1) {
+    for (const connections of plan.connections) {
+      for (const contender of context.contenders('udp', round)) {
+        if (contender.name === 'nginx' && connections > mostProxied()) {
+          context.missing(
+            contender.name,
+            `${connections} connections: two files for each, and no more than ${mostProxied() * 2}`,
+          );
+          continue;
+        }
+        await measureOne(context, plan, contender, connections, rate);
+      }
+    }
+  }
+  await runTwo(context, plan);
+}
+
+export const part: Part = {
+  name: 'packets',
+  what: 'UDP packets per second, loss against the rate offered, the highest rate without loss',
+  needsRoot: true,
+  run,
+};
