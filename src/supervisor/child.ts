@@ -25,6 +25,8 @@ export function restartDelayMs(shortLives: number): number {
 export interface ChildSpecification {
   /** Path of the compiled entry point. */
   readonly entryPoint: string;
+  /** What Node and V8 are told; nothing when left out. */
+  readonly nodeOptions?: readonly string[];
   readonly plan: ProcessPlan;
   /** Become descriptors 3, 4, … of the process. */
   readonly fileDescriptors: readonly number[];
@@ -75,9 +77,10 @@ export class Child {
   }
 
   private spawn(): void {
-    const { entryPoint, plan, fileDescriptors } = this.specify();
+    const { entryPoint, nodeOptions = [], plan, fileDescriptors } = this.specify();
     // The title needs room: it overwrites the command line in place.
-    const child = spawn(process.execPath, [entryPoint, `weir: ${this.name}`.padEnd(32)], {
+    const title = `weir: ${this.name}`.padEnd(32);
+    const child = spawn(process.execPath, [...nodeOptions, entryPoint, title], {
       stdio: ['ignore', 'inherit', 'inherit', ...fileDescriptors],
       env: { ...process.env, [PLAN_VARIABLE]: JSON.stringify(plan) },
     });

@@ -68,6 +68,12 @@ export interface Machine {
 /** In a child, inherited descriptors are numbered from here on, in the order of their list. */
 const FIRST_INHERITED = 3;
 
+/**
+ * Room for what V8 makes while it compiles what a processor runs: a few megabytes in its first seconds,
+ * which with the default sizes of the heap end in two or three collections in the midst of switching.
+ * After that there is no garbage. In megabytes.
+ */
+const SWITCHING_NODE_OPTIONS = ['--min-semi-space-size=16', '--initial-heap-size=64'];
 const SWITCHING_ENTRY_POINT = fileURLToPath(new URL('../switching/main.js', import.meta.url));
 const CONTROL_ENTRY_POINT = fileURLToPath(new URL('../control/main.js', import.meta.url));
 
@@ -184,7 +190,8 @@ export class Supervisor {
       idle: machine.idle,
       cpu: machine.cpus[processor] ?? -1,
     };
-    return { entryPoint: SWITCHING_ENTRY_POINT, plan, fileDescriptors: list };
+    const nodeOptions = SWITCHING_NODE_OPTIONS;
+    return { entryPoint: SWITCHING_ENTRY_POINT, nodeOptions, plan, fileDescriptors: list };
   }
 
   private specifyControl(): ChildSpecification {
