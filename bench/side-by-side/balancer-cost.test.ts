@@ -28,7 +28,7 @@ function cost(contender: string, seconds: number, own: number, machine: number, 
       seconds,
       busySeconds: [machine - own, own],
       machineSeconds: machine,
-      taskSeconds: 0,
+      taskSeconds: own / 2,
       ownSeconds: own,
     },
   } satisfies CostFound;
@@ -57,10 +57,13 @@ describe('what a connection costs', () => {
     recordCosts(context, each, { rate: 5000 }, [haproxy, direct, idleOne]);
     expect([...kept.keys()]).toEqual([
       'haproxy: CPU time per connection us/connection',
+      'haproxy: CPU time per connection, its threads alone us/connection',
       "haproxy: CPU time per connection, added to the whole machine's us/connection",
     ]);
-    expect([...kept.values()][0]).toBeCloseTo(100, 9);
-    expect([...kept.values()][1]).toBeCloseTo(750, 9);
+    const [ofCpus, ofThreads, ofMachine] = kept.values();
+    expect(ofCpus).toBeCloseTo(100, 9);
+    expect(ofThreads).toBeCloseTo(60, 9);
+    expect(ofMachine).toBeCloseTo(750, 9);
   });
 });
 

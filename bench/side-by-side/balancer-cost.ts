@@ -1,6 +1,6 @@
 // What of the figures of one round is the balancer's: its CPU time for each connection, request or
-// gigabyte (cpu-time.ts says why there are two figures), and the latency that it adds to direct. Direct
-// may come anywhere in a round, so a round is recorded when all of it has been measured.
+// gigabyte (cpu-time.ts says why there are two figures), and the latency that it adds to direct.
+// Direct may come anywhere in a round, so a round is recorded when all of it has been measured.
 
 import type { ContenderName } from './contender.ts';
 import type { CpuUse } from './cpu-time.ts';
@@ -45,7 +45,7 @@ const DIRECT: ContenderName = 'direct';
 /** A percentile of fewer observations is one packet's bad luck. */
 const ENOUGH_FOR_P999 = 2000;
 
-/** Costs per unit carried, in seconds, less what direct left on the same CPUs and cost the machine. */
+/** Costs per unit carried, in seconds; both are less what direct left and cost there. */
 export function costOf(
   found: CostFound,
   direct: CostFound | undefined,
@@ -72,11 +72,17 @@ export function recordCosts(
   for (const found of round) {
     if (found === direct || found.carried === 0) continue;
     const { own, added } = costOf(found, direct);
-    const measure = { unit: perUnit, better, condition } as const;
-    context.record(found.contender, { ...measure, measure: `CPU time per ${each}` }, own * scale);
-    if (added === undefined) continue;
-    const ofMachine = `CPU time per ${each}, added to the whole machine's`;
-    context.record(found.contender, { ...measure, measure: ofMachine }, added * scale);
+    const record = (what: string, seconds: number) => {
+      const measure = `CPU time per ${each}${what}`;
+      context.record(
+        found.contender,
+        { measure, unit: perUnit, better, condition },
+        seconds * scale,
+      );
+    };
+    record('', own);
+    record(', its threads alone', found.use.taskSeconds / found.carried);
+    if (added !== undefined) record(", added to the whole machine's", added);
   }
 }
 

@@ -1,15 +1,17 @@
 // How much CPU time carrying traffic costs, measured alike for processes and for the kernel. The
 // kernel forwards in softirqs that are charged to whoever happens to run, so the times of processes
-// say nothing about it; and where times are sampled by the tick they miss what lasts microseconds.
+// may miss it; and where times are sampled by the tick they miss what lasts microseconds.
 // What is always right is the time in which a CPU was idle: busy = elapsed - idle - stolen. It is
 // read from /proc/timer_list (nanoseconds), or from /proc/stat (a hundredth of a second) where that
-// cannot be read. Two figures come of it, and both are recorded, because each errs elsewhere:
+// cannot be read. Three figures are recorded, because each errs elsewhere:
 //   own      busy time of the CPUs under test, on which nothing else runs, and what the contender's
-//            threads that may not run there used elsewhere (weir's control processor, an nginx master);
-//            less what direct left on those CPUs at the same load, which is the machine's own noise.
+//            threads that may not run there used elsewhere (weir's control processor, an nginx
+//            master); less what direct left on those CPUs at the same load: the machine's own noise.
 //   machine  busy time of all CPUs less that of direct at the same load: nothing can hide, not even
-//            softirqs on the clients' CPU; but it holds the scatter of clients and servers, too, and
-//            what they do differently because they meet the balancer instead of each other.
+//            softirqs on the clients' CPU; but it holds the scatter of clients and servers, too,
+//            and what they do differently because they meet the balancer and not each other.
+//   threads  time of the contender's threads, the kernel's that poll for it among them: little
+//            troubled by whoever else uses the machine, blind for softirqs charged to others.
 // proc_stat(5), proc_pid_schedstat; kernel/time/timer_list.c, kernel/time/tick-sched.c.
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -156,8 +158,9 @@ export async function whileMeasuringCpu<Result>(
 }
 
 /**
- * Does `work` on the CPU of the load, and with it whatever is started meanwhile. Contenders are started
- * outside of it: they choose for themselves, and may only choose among what they were given.
+ * Does `work` on the CPU of the load, and with it whatever is started meanwhile. Contenders are
+ * started outside of it: they choose for themselves, and may only choose among what they were
+ * given.
  */
 export async function onLoadCpu<Result>(work: () => Promise<Result>): Promise<Result> {
   const before = allowedCpus();
@@ -171,8 +174,8 @@ export async function onLoadCpu<Result>(work: () => Promise<Result>): Promise<Re
 
 /**
  * Binds to the CPU of the load those threads of a contender that might run on either (a compiler, a
- * collector, a control processor): what floats would be found in one figure today and in none tomorrow.
- * Without a thread bound to the CPUs under test nothing is changed.
+ * collector, a control processor): what floats would be found in one figure today and in none
+ * tomorrow. Without a thread bound to the CPUs under test nothing is changed.
  */
 export function confine(
   processes: readonly { readonly pid: number }[],

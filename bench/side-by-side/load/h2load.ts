@@ -1,8 +1,9 @@
-// HTTP/1.1 requests at a rate that does not depend on the answers, by h2load of Debian's nghttp2-client,
-// which writes down for every request when it was sent and how many microseconds the answer took.
-// h2load sends a connection's requests on a timer of 10 ms at best, so there are as many connections as
-// make 100 requests a second each, and they are opened one after another, a millisecond apart: else all
-// of them would ask in the same instant, and what is measured would be the queue of the clients.
+// HTTP/1.1 requests at a rate that does not depend on the answers, by h2load of Debian's
+// nghttp2-client, which writes down for every request when it was sent and how many microseconds
+// the answer took. h2load sends a connection's requests on a timer of 10 ms at best, so there are
+// as many connections as make 100 requests a second each, and they are opened one after another, a
+// millisecond apart: else all of them would ask in the same instant, and what is measured would be
+// the queue of the clients.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

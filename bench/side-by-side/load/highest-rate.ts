@@ -1,5 +1,6 @@
-// The highest rate that is still carried, by halving the span between one that is and one that is not.
-// Spans are halved by their ratio, so that each trial tells as much about low rates as about high ones.
+// The highest rate that is still carried, by halving the span between one that is and one that is
+// not. Spans are halved by their ratio, so that each trial tells as much about low rates as about
+// high ones.
 
 export interface RateSpan {
   /** Rates per second. */

@@ -1,5 +1,6 @@
-// Bulk TCP by iperf3: as fast as it goes, or at a rate that all contenders can carry, so that what they
-// need for a gigabyte can be compared. One byte counted is one byte that the far side has received.
+// Bulk TCP by iperf3: as fast as it goes, or at a rate that all contenders can carry, so that what
+// they need for a gigabyte can be compared. One byte counted is one byte that the far side has
+// received.
 
 import { WeirError } from '../../../src/base/errors.ts';
 import { runProgram } from './run-program.ts';

@@ -1,5 +1,6 @@
-// Percentiles as they are reported everywhere in the benchmarks: of all single observations, by rank,
-// never by interpolation, so that a figure is always a latency that somebody really had to wait.
+// Percentiles as they are reported everywhere in the benchmarks: of all single observations, by
+// rank, never by interpolation, so that a figure is always a latency that somebody really had to
+// wait.
 
 export interface Percentiles {
   readonly p50: number;

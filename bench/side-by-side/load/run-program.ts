@@ -1,5 +1,5 @@
-// Runs a client of the benchmarks to its end without holding up this process: the lab's own `execute`
-// blocks, and nobody could interrupt a run or read the generator's reports meanwhile.
+// Runs a client of the benchmarks to its end without holding up this process: the lab's own
+// `execute` blocks, and nobody could interrupt a run or read the generator's reports meanwhile.
 
 import { WeirError } from '../../../src/base/errors.ts';
 import { start } from '../../../src/lab/command.ts';

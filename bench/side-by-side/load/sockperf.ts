@@ -1,8 +1,9 @@
-// UDP requests at a fixed rate, and how long each took there and back, by sockperf: a client that sends
-// by the clock whether or not the last answer has come, and a server that sends everything back.
-// The client's sender does not sleep between two packets, it spins, on the CPU that the server needs.
-// So it runs in the scheduler's idle class, from which anything else takes the CPU at once; the thread
-// that receives does not inherit that, and has the CPU as soon as an answer is there.
+// UDP requests at a fixed rate, and how long each took there and back, by sockperf: a client that
+// sends by the clock whether or not the last answer has come, and a server that sends everything
+// back. The client's sender does not sleep between two packets, it spins, on the CPU that the
+// server needs. So it runs in the scheduler's idle class, from which anything else takes the CPU at
+// once; the thread that receives does not inherit that, and has the CPU as soon as an answer is
+// there.
 
 import { WeirError } from '../../../src/base/errors.ts';
 import { type LabProcess, start, waitUntil } from '../../../src/lab/command.ts';

@@ -1,6 +1,6 @@
-// Part 'bulk': what a few connections carry that send as much as they can, and the balancer's CPU time
-// for a gigabyte. The time is taken at a rate that every contender can carry, and the same for all: at
-// its limit each would be measured at a different load.
+// Part 'bulk': what a few connections carry that send as much as they can, and the balancer's CPU
+// time for a gigabyte. The time is taken at a rate that every contender can carry, and the same for
+// all: at its limit each would be measured at a different load.
 // One server takes part, so that direct, which knows only one, has the same servers as the others.
 
 import { execute } from '../../../src/lab/command.ts';
@@ -58,9 +58,9 @@ const WANTED: Wanted = {
 type Round = Map<number, CostFound[]>;
 
 /**
- * GRO is on there to let redirected frames in, of which there are none here. It would join TCP segments
- * to packets longer than any that were ever on a cable, which the kernel cuts up again for itself, but
- * not for who listens by AF_PACKET.
+ * GRO is on there to let redirected frames in, of which there are none here. It would join TCP
+ * segments to packets longer than any that were ever on a cable, which the kernel cuts up again for
+ * itself, but not for who listens by AF_PACKET.
  */
 function leaveFramesApart({ switchEnds }: BenchNetwork): void {
   for (const { namespace, interface: name } of switchEnds) {
@@ -69,9 +69,10 @@ function leaveFramesApart({ switchEnds }: BenchNetwork): void {
 }
 
 /**
- * A cable between network namespaces holds 256 packets and drops what does not fit, unless there is a
- * queue in front of it, as in front of every real network interface: then the sender waits (kernel
- * 6.16 and later). Without it tens of thousands of segments a second are lost even without a balancer.
+ * A cable between network namespaces holds 256 packets and drops what does not fit, unless there is
+ * a queue in front of it, as in front of every real network interface: then the sender waits
+ * (kernel 6.16 and later). Without it tens of thousands of segments a second are lost even without
+ * a balancer.
  * @returns takes the queues away again
  */
 function queueInFront(network: BenchNetwork): () => void {

@@ -1,11 +1,11 @@
-// Part 'connections': new TCP connections, each with one request, and requests on connections that stay
-// open, both offered at the same rates to all contenders, so that what is compared is what the balancer
-// needs and adds, not what the clients can do. New connections come from a client without a TCP stack
-// (src/lab/tcp-client.ts), which costs next to nothing; requests from h2load; answers from nginx.
-// Weir sleeps when there is nothing to do while CPU time is measured: polling without end uses a whole
-// CPU whatever it carries. Latency is taken under both.
-// One server takes part, so that direct, which knows only one, has the same servers as the others. It
-// and the clients share one CPU: the highest rate of direct is what they can do themselves.
+// Part 'connections': new TCP connections, each with one request, and requests on connections that
+// stay open, both offered at the same rates to all contenders, so that what is compared is what the
+// balancer needs and adds, not what the clients can do. New connections come from a client without
+// a TCP stack (src/lab/tcp-client.ts), which costs next to nothing; requests from h2load; answers
+// from nginx. Weir sleeps when there is nothing to do while CPU time is measured: polling without
+// end uses a whole CPU whatever it carries. Latency is taken under both.
+// One server takes part, so that direct, which knows only one, has the same servers as the others.
+// It and the clients share one CPU: the highest rate of direct is what they can do themselves.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execute } from '../../../src/lab/command.ts';
@@ -36,13 +36,14 @@ import type { Condition } from '../result.ts';
 const PORT = 80;
 const CPUS = [CONTENDER_CPU];
 const REQUEST = 'GET / HTTP/1.0\r\n\r\n';
-const WARM_UP_SECONDS = 0.5;
 const MICROSECONDS = 1000;
 const REST_MS = 1000;
 /** Of connections opened, those that must have come to their end for a rate to count as carried. */
 const CARRIED_PART = 0.999;
 
 interface Plan {
+  /** Long enough that what is compiled while it runs has been compiled. */
+  readonly warmUpSeconds: number;
   /** New connections per second. */
   readonly connectionRates: readonly number[];
   readonly connectionSeconds: number;
@@ -54,6 +55,7 @@ interface Plan {
 }
 
 const QUICK: Plan = {
+  warmUpSeconds: 0.5,
   connectionRates: [5000],
   connectionSeconds: 1,
   requestRates: [2000],
@@ -61,6 +63,7 @@ const QUICK: Plan = {
   searchTrials: 0,
 };
 const FULL: Plan = {
+  warmUpSeconds: 2,
   connectionRates: [2000, 5000, 10_000],
   connectionSeconds: 2,
   requestRates: [2000, 10_000],
@@ -152,7 +155,9 @@ async function measureConnections(turn: Turn, rate: number, withCost: boolean): 
   context.say(`${series}: ${rate} new connections per second`);
   const client = await openConnections(turn, rate, plan.connectionSeconds);
   const { result, use } = await whileMeasuringCpu(running.processes, CPUS, () => client.report);
-  const { opened, finished, finishLatency } = result;
+  const { opened, finishLatency } = result;
+  // A FIN that is sent again is counted again.
+  const finished = Math.min(opened, result.finished);
   const condition: Condition = { rate };
   if (withCost) {
     const measure = 'connections that came to their end';
@@ -222,9 +227,8 @@ async function measureOne(turn: Turn, idle: Idle): Promise<void> {
   const withCost = idle === 'adaptive';
   confine(running.processes(), CPUS);
   context.say(`${series}: warming up`);
-  // Neighbors are found, and what is compiled while it runs is compiled.
-  const [warmUpRate] = plan.connectionRates;
-  await (await openConnections(turn, warmUpRate, WARM_UP_SECONDS)).report;
+  const [warmUpRate] = plan.connectionRates.slice(-1);
+  await (await openConnections(turn, warmUpRate, plan.warmUpSeconds)).report;
   for (const rate of plan.connectionRates) await measureConnections(turn, rate, withCost);
   for (const rate of plan.requestRates) await measureRequests(turn, rate, withCost);
   if (!withCost || context.isQuick) return;

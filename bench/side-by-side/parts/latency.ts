@@ -1,7 +1,8 @@
-// Part 'latency': how long a UDP request and its answer take, there and back, by a real client and a
-// real server. At a low rate every packet finds everybody asleep, and what counts is how soon they
-// wake up; at a higher one also how long a packet waits for those before it. weir runs both ways of
-// waiting: polling without end, which needs a CPU of its own, and sleeping when there is nothing to do.
+// Part 'latency': how long a UDP request and its answer take, there and back, by a real client and
+// a real server. At a low rate every packet finds everybody asleep, and what counts is how soon
+// they wake up; at a higher one also how long a packet waits for those before it. weir runs both
+// ways of waiting: polling without end, which needs a CPU of its own, and sleeping when there is
+// nothing to do.
 
 import {
   hasIdleChoice,
