@@ -152,7 +152,8 @@ for (;;) {
   // At a rate most frames are made and dropped, so only the alarm can say when it is enough.
   const frames = rate === 0 ? Math.min(left, MAXIMUM_REPEAT) : MAXIMUM_REPEAT;
   runLiveFrames(program, frame, link.index, Math.min(options.repeat ?? frames, frames), batch);
-  // Signals are heard now.
+  // Signals are heard now: the first turn reads what has come in, the second has told the listeners.
+  await turn();
   await turn();
 }
 process.stdout.write(`${JSON.stringify(sent())}\n`);
