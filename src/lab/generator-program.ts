@@ -92,6 +92,15 @@ export function sentOf(state: BigUint64Array): { packets: number; seconds: numbe
   return { packets: Number(state[STATE.sent / 8]), seconds: ns / 1e9 };
 }
 
+/** Lower half of a flow's source address. */
+export function addressOfFlow(flow: number): number {
+  return ((flow >>> PORT_BITS) + 1) & 0xffff;
+}
+
+export function portOfFlow(flow: number): number {
+  return (flow & ((1 << PORT_BITS) - 1)) + FIRST_PORT;
+}
+
 /** A frame with everything that does not vary; source address and port 0, checksums to be made. */
 function template(packets: GeneratorPackets): DataView {
   const view = new DataView(new ArrayBuffer(GENERATED_LENGTH));

@@ -24,6 +24,7 @@ const LOAD_HALF = 0x69;
 const LOAD_WORD = 0x61;
 const LOAD_DOUBLE = 0x79;
 const LOAD_IMMEDIATE_64 = 0x18; // LD | IMM | DW, two slots
+const STORE_BYTE_IMMEDIATE = 0x72;
 const STORE_WORD_IMMEDIATE = 0x62;
 const STORE_HALF = 0x6b;
 const STORE_WORD = 0x63;
@@ -93,6 +94,11 @@ export class BpfAssembler {
   /** to = *(u64 *)(from + offset) */
   loadDouble(to: number, from: number, offset: number): this {
     return this.#emit(LOAD_DOUBLE, to, from, offset, 0);
+  }
+
+  /** *(u8 *)(to + offset) = immediate */
+  storeByte(to: number, offset: number, immediate: number): this {
+    return this.#emit(STORE_BYTE_IMMEDIATE, to, 0, offset, immediate);
   }
 
   /** *(u32 *)(to + offset) = immediate */

@@ -106,6 +106,7 @@ const LIVE_FRAMES = 2;
 const LIVE_BATCH = 64;
 const CONTEXT_SIZE = 24;
 const EINTR = 4;
+const LARGEST_TRIED = 2048;
 
 /**
  * Runs an XDP program on frames as if they had come in on an interface, and does what it says with
@@ -139,6 +140,29 @@ export function runLiveFrames(
   must(result, 'bpf(PROG_TEST_RUN)', `interface ${interfaceIndex}`);
   keepAlive(frame, context);
   return true;
+}
+
+/**
+ * Runs an XDP program once on a frame that goes nowhere, to see what it says and what it makes of it.
+ * @returns its verdict (XDP_PASS …) and the frame as it left it
+ * @throws SystemError
+ */
+export function tryXdpProgram(
+  programFd: number,
+  frame: Uint8Array,
+): { verdict: number; frame: Uint8Array } {
+  const out = new Uint8Array(LARGEST_TRIED);
+  const attributes = attribute();
+  attributes.setUint32(0, programFd, true);
+  attributes.setUint32(8, frame.length, true);
+  attributes.setUint32(12, out.length, true);
+  attributes.setBigUint64(16, BigInt(addressOf(frame)), true);
+  attributes.setBigUint64(24, BigInt(addressOf(out)), true);
+  attributes.setUint32(32, 1, true);
+  must(bpf(PROG_TEST_RUN, attributes), 'bpf(PROG_TEST_RUN)', `program ${programFd}`);
+  keepAlive(frame);
+  const size = attributes.getUint32(12, true);
+  return { verdict: attributes.getUint32(4, true), frame: out.subarray(0, size) };
 }
 
 /** Memory that is known to the kernel by its address only must not be collected before the call. */
