@@ -8,7 +8,9 @@
 // whoever polls there, and left alone that is the CPU that sent it: a switch would do its clients'
 // and servers' work on its own CPU. So the ends that belong to other hosts (eth0, up0, direct0,
 // client-direct) each have a kernel thread of their own that polls (threaded NAPI), bound to CPU 0,
-// where clients, servers and generator run: the hosts are as far apart as two machines would be.
+// where clients, servers and generator run: the hosts are as far apart as two machines would be. The
+// threads have real-time priority: a cable holds 256 frames, and a receiver that had to wait for the
+// end of the generator's time slice would lose what no contender has lost.
 // A veth polls only while an XDP program or GRO is on there, and only then does it take frames that
 // were redirected by XDP: that is why GRO is on at these ends, the same for every contender. Offloads
 // for sending stay off, as everywhere in the lab.
@@ -36,6 +38,7 @@ const DIRECT_INTERFACE = 'direct0';
 const DIRECT_PEER = 'client-direct';
 /** On the servers' side, beyond the addresses that the lab gives away itself. */
 export const DIRECT_CLIENT_ADDRESS = '10.2.0.200';
+const REAL_TIME_PRIORITY = '10';
 const THREADS_DEADLINE_MS = 2000;
 
 /** One end of a cable. */
@@ -113,7 +116,8 @@ export class BenchNetwork {
     this.directReceiverEnd = { namespace: internalNamespace, interface: DIRECT_PEER };
     this.#addDirectCable();
     for (const end of [this.clientEnd, this.receiverEnd, this.directEnd, this.directReceiverEnd]) {
-      this.pollByThread(end, ...this.loadCpus);
+      const { threads } = this.pollByThread(end, ...this.loadCpus);
+      for (const { pid } of threads) execute('chrt', ['-f', '-p', REAL_TIME_PRIORITY, String(pid)]);
     }
   }
 

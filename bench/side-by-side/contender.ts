@@ -34,6 +34,11 @@ export interface Wanted {
   readonly cpus: readonly number[];
   /** How a switching processor waits; those that have no choice take no notice. */
   readonly idle: 'busy' | 'adaptive';
+  /**
+   * The kernel's half of receiving (a veth's polling, the copy into a ring) takes place on `cpus`, too,
+   * instead of on the sender's CPU. Those that work in the kernel have it so always. Default false.
+   */
+  readonly receivesItself?: boolean;
 }
 
 /** Where clients find the service. */

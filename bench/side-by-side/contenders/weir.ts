@@ -1,11 +1,12 @@
 // weir as a contender: `weir run` as an operator would start it, with full NAT between ext0 and int0,
 // its switching processors on the CPUs under test and its other processes on the CPU of the load.
 // Who polls the two interfaces in the kernel and copies frames into weir's rings? Left alone a veth does
-// it on the CPU of the sender, so a part of receiving would be somebody else's work: see `receiving`.
+// it on the CPU of the sender: a part of weir's work that a second core does for it, as a card's
+// interrupt on another CPU would. With `receivesItself` threads on weir's own CPU do it, in turn with
+// weir: then one core is all that it has, as the kernel's forwarding has.
 
 import { WeirProcess } from '../../../src/lab/weir-process.ts';
-import type { BenchNetwork } from '../bench-network.ts';
-import { GENERATOR_NETWORK } from '../bench-network.ts';
+import { type BenchNetwork, GENERATOR_NETWORK, type KernelThread } from '../bench-network.ts';
 import type { Contender, RunningContender, Wanted } from '../contender.ts';
 
 const FRAMES = 16_384;
@@ -49,21 +50,32 @@ function driversOf(interfaces: readonly InterfaceStatus[]): string {
 }
 
 async function start(kind: Kind, network: BenchNetwork, wanted: Wanted): Promise<RunningContender> {
-  // AF_XDP's own program makes the interfaces poll.
-  const polling = network.switchEnds.map((end) =>
-    kind === 'af-packet' ? network.acceptRedirected(end) : () => {},
-  );
+  const undoes: (() => void)[] = [];
   const leavePolling = () => {
-    for (const undo of polling) undo();
+    for (const undo of undoes.splice(0)) undo();
   };
+  const threads: KernelThread[] = [];
   try {
+    for (const end of network.switchEnds) {
+      if (wanted.receivesItself === true) {
+        const polling = network.pollByThread(end, ...wanted.cpus);
+        threads.push(...polling.threads);
+        undoes.push(polling.undo);
+      } else if (kind === 'af-packet') {
+        // AF_XDP needs nothing: its own program makes the interfaces poll.
+        undoes.push(network.acceptRedirected(end));
+      }
+    }
     const configuration = weirConfiguration(network, kind, wanted);
     const weir = await WeirProcess.start(network.switchNamespace, configuration);
     await network.waitUntilReachable(network.virtualAddress);
     return {
       drivers: driversOf((await weir.status())?.interfaces ?? []),
       target: network.serviceTarget(wanted.port),
-      processes: () => [...weir.pids()].map(([name, pid]) => ({ pid, name: `weir: ${name}` })),
+      processes: () => [
+        ...[...weir.pids()].map(([name, pid]) => ({ pid, name: `weir: ${name}` })),
+        ...threads,
+      ],
       stop: async () => {
         await weir.stop();
         leavePolling();
