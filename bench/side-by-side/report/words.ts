@@ -33,6 +33,9 @@ const COUNTED = new Set([
   'streams',
 ]);
 
+/** Conditions whose value says enough: 'after load'. */
+const SELF_EVIDENT = new Set(['how', 'process', 'when']);
+
 export function contenderLabel(contender: string): string {
   return LABELS[contender] ?? contender;
 }
@@ -77,6 +80,7 @@ function spacedName(key: string): string {
 /** One condition: '65,536 connections', 'idle busy'. */
 function oneCondition(key: string, value: string | number): string {
   const shown = typeof value !== 'number' ? value : settingText(value);
+  if (SELF_EVIDENT.has(key)) return shown;
   if (!COUNTED.has(key)) return `${spacedName(key)} ${shown}`;
   return `${shown} ${value === 1 ? key.replace(/s$/, '') : key}`;
 }
