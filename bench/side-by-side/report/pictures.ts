@@ -39,24 +39,38 @@ interface LineChoice extends Choice {
   xLabel(key: string): string;
 }
 
-const isPacketRate = ({ unit }: Table): boolean => /^([kM]?pps|packets\/s)$/.test(unit);
+/** Of what passed, not of what was offered. */
+const isPacketRate = ({ part, measure, unit }: Table): boolean =>
+  part === 'packets' && /^([kM]?pps|packets\/s)$/.test(unit) && !/\boffered\b/.test(measure);
+
+const isAddedLatency = ({ measure, unit }: Table): boolean =>
+  /\badded\b/.test(measure) && /^(us|ms)$/.test(unit);
 
 const BARS: readonly Choice[] = [
   {
     file: 'throughput',
-    title: 'Forwarded packets per second, one core',
-    isChosen: (table) => table.part === 'packets' && isPacketRate(table),
-  },
-  {
-    file: 'latency',
-    title: 'Latency added over direct',
-    isChosen: ({ measure }) => /\badded\b/.test(measure),
+    title: 'Forwarded packets per second',
+    isChosen: isPacketRate,
   },
   {
     file: 'cpu',
     title: 'CPU time of the balancer',
-    isChosen: ({ measure, unit, part }) =>
-      part !== 'filter' && /CPU/i.test(measure) && /^(us|ms|s|CPU s)\//.test(unit),
+    isChosen: ({ measure }) => /^CPU time per \w+$/.test(measure),
+  },
+  {
+    file: 'latency-tcp',
+    title: 'TCP latency added over direct',
+    isChosen: (table) => table.part === 'connections' && isAddedLatency(table),
+  },
+  {
+    file: 'latency-udp',
+    title: 'UDP latency added over direct',
+    isChosen: (table) => table.part === 'latency' && isAddedLatency(table),
+  },
+  {
+    file: 'flip',
+    title: 'Longest gap in forwarding while configurations are replaced',
+    isChosen: ({ part, measure }) => part === 'flip' && /\bgap\b/.test(measure),
   },
 ];
 
@@ -67,7 +81,7 @@ const LINES: readonly LineChoice[] = [
     x: /^(connections|flows)$/,
     isXLogarithmic: true,
     xLabel: () => 'connections',
-    isChosen: (table) => table.part === 'packets' && isPacketRate(table),
+    isChosen: isPacketRate,
   },
   {
     file: 'loss',
@@ -90,7 +104,7 @@ const LINES: readonly LineChoice[] = [
 /** 'offeredMpps' as 'offered, Mpps'. */
 function offeredLabel(key: string): string {
   const unit = key.replace(/^offered/i, '');
-  if (/percent/i.test(unit)) return 'offered, percent of the throughput measured';
+  if (/percent/i.test(unit)) return 'offered, percent of what each was found to carry';
   return unit === '' ? 'offered' : `offered, ${unit}`;
 }
 

@@ -215,8 +215,8 @@ describe('pictures', () => {
   it('there is one for each question that the sample answers', () => {
     expect(pictures.map(({ file, part }) => `${part} ${file}`)).toEqual([
       'packets bench-throughput.svg',
-      'connections bench-latency.svg',
       'connections bench-cpu.svg',
+      'connections bench-latency-tcp.svg',
       'packets bench-connections.svg',
       'packets bench-loss.svg',
       'filter bench-filter.svg',
@@ -259,6 +259,17 @@ describe('pictures', () => {
     expect(texts('throughput')).not.toContain('throughput, 1 connection');
     for (const tick of ['1', '1 k', '64 k', '1 M']) expect(texts('connections')).toContain(tick);
     expect(texts('loss')).toContain('offered, Mpps');
+  });
+
+  it('what was told to a contender stands in its name, and leaves it its colour', () => {
+    const svg = svgOf('latency-tcp');
+    expect(readXml(svg, 'text')).toContain('weir, af-xdp, busy polling');
+    expect(new Set(svg.match(/class="f\d+"/g)).size).toBe(3);
+  });
+
+  it('what was offered, or is another view of the same, is in no picture', () => {
+    const texts = pictures.flatMap(({ svg }) => readXml(svg, 'text')).join('\n');
+    expect(texts).not.toMatch(/rate offered meanwhile|threads alone/);
   });
 
   it('names that XML reserves are harmless', () => {

@@ -32,7 +32,7 @@ const FILTER: Head = {
 };
 const CPU: Head = {
   part: 'connections',
-  measure: 'CPU time of the balancer per connection',
+  measure: 'CPU time per connection',
   unit: 'us/connection',
   better: 'less',
 };
@@ -84,12 +84,12 @@ function latency(): Series[] {
     series(
       {
         part: 'connections',
-        measure: `latency added, ${percentile}`,
+        measure: `request added, ${percentile}`,
         unit: 'us',
         better: 'less',
       },
       { rate: 5000 },
-      { 'weir-af-xdp': weir, haproxy, nginx },
+      { 'weir-af-xdp': weir, 'weir-af-xdp, busy polling': weir / 2, haproxy, nginx },
       0.2,
     ),
   );
@@ -117,6 +117,8 @@ export const SAMPLE_RESULT: BenchResult = {
   series: [
     ...packets(),
     ...filter(),
+    ...series({ ...CPU, measure: 'CPU time per connection, its threads alone' }, {}, { nginx: 1 }),
+    ...series({ ...THROUGHPUT, measure: 'rate offered meanwhile' }, {}, { nftables: 1.6 }),
     ...series(CPU, { rate: 5000 }, { 'weir-af-xdp': 21.3, haproxy: 61, nginx: 70, nftables: 9.5 }),
     ...latency(),
     ...series(

@@ -3,6 +3,8 @@
 // marks by contender, and axes whose ticks are round numbers.
 // Invariant: every text goes through escapeText; a picture is one <svg> with <title> and <desc>.
 
+import { contenderName } from './words.ts';
+
 /** Light and dark colour of each contender; the same in every picture. */
 const CONTENDER_COLOURS: Readonly<Record<string, readonly [string, string]>> = {
   'weir-af-xdp': ['#0969da', '#4493f8'],
@@ -25,7 +27,7 @@ const OTHER_COLOURS: readonly (readonly [string, string])[] = [
 const NAMED = Object.keys(CONTENDER_COLOURS);
 
 function colourIndex(contender: string): number {
-  const named = NAMED.indexOf(contender);
+  const named = NAMED.indexOf(contenderName(contender));
   if (named !== -1) return named;
   let sum = 0;
   for (const character of contender) sum += character.charCodeAt(0);

@@ -36,8 +36,14 @@ const COUNTED = new Set([
 /** Conditions whose value says enough: 'after load'. */
 const SELF_EVIDENT = new Set(['how', 'process', 'when']);
 
+/** The name of a contender without what it was told: of 'weir-af-xdp, busy polling' the first part. */
+export function contenderName(contender: string): string {
+  return contender.split(', ')[0];
+}
+
 export function contenderLabel(contender: string): string {
-  return LABELS[contender] ?? contender;
+  const name = contenderName(contender);
+  return `${LABELS[name] ?? name}${contender.slice(name.length)}`;
 }
 
 /** 65536 as '65,536'. */
