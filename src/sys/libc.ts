@@ -31,6 +31,7 @@ export const libc = {
     (at: number, size: number, protection: number, flags: number, fd: number, pos: number) => number
   >('mmap', 'intptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']),
   munmap: declare<Integers2>('munmap', 'int', ['uintptr_t', 'size_t']),
+  madvise: declare<Integers3>('madvise', 'int', ['uintptr_t', 'size_t', 'int']),
   memfd_create: declare<(name: string, flags: number) => number>('memfd_create', 'int', [
     'const char *',
     'uint',
