@@ -77,7 +77,7 @@ describe('buildStatus', () => {
   it('tells of processors and where their packets went', async () => {
     const { memory, publisher } = await publishedMemory();
     const first = counters(memory, 0);
-    for (let i = 0; i < 5; i++) first.received(0, 100);
+    for (let i = 0; i < 5; i++) first.received(0, 1, 100);
     first.count(reason('connection'));
     first.count(reason('new-connection'));
     first.count(reason('no-route'));
@@ -130,7 +130,7 @@ describe('buildStatus', () => {
     write(layout.INTERFACE_QUEUES, 2);
     write(layout.INTERFACE_QUEUE_PROCESSOR + 1, 1);
     write(layout.INTERFACE_LINK_UP, 1);
-    counters(memory, 0).received(1, 60);
+    counters(memory, 0).received(1, 1, 60);
     counters(memory, 1).transmitted(1, 1500);
     expect(statusOf(memory, publisher).interfaces[1]).toEqual({
       name: 'int0',

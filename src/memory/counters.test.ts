@@ -20,7 +20,7 @@ describe('Counters', () => {
         for (let n = 0; n <= p; n++) c.count(i);
       }
       for (let i = 0; i < MAX_INTERFACES; i++) {
-        c.received(i, 100 + i);
+        c.received(i, 1, 100 + i);
         c.transmitted(i, 1000 + i);
       }
       c.setWaiting(5);

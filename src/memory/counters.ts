@@ -70,6 +70,11 @@ export function countersBase(memory: MainMemory, processor: number): number {
   return (memory.layout.counters + processor * COUNTERS_SIZE) >> 3;
 }
 
+/** Index into `doubles` of a processor's count under a reason. */
+export function reasonCounter(memory: MainMemory, processor: number, reason: number): number {
+  return countersBase(memory, processor) + REASONS_BASE + reason;
+}
+
 /** The counters of one processor, for that processor to count in. */
 export class Counters {
   private readonly doubles: Float64Array;
@@ -85,12 +90,17 @@ export class Counters {
     this.doubles[this.base + REASONS_BASE + reason] += 1;
   }
 
-  /** A frame of `length` bytes was received on an interface. @hot */
-  received(interfaceNumber: number, length: number): void {
+  /** `packets` came to their end for `reason`. @hot */
+  countSeveral(reason: number, packets: number): void {
+    this.doubles[this.base + REASONS_BASE + reason] += packets;
+  }
+
+  /** `packets` frames of `bytes` in all were received on an interface. @hot */
+  received(interfaceNumber: number, packets: number, bytes: number): void {
     const index = this.base + INTERFACES_BASE + (interfaceNumber << 2);
-    this.doubles[this.base + COUNTER_RECEIVED] += 1;
-    this.doubles[index] += 1;
-    this.doubles[index + 1] += length;
+    this.doubles[this.base + COUNTER_RECEIVED] += packets;
+    this.doubles[index] += packets;
+    this.doubles[index + 1] += bytes;
   }
 
   /** A frame of `length` bytes was given to an interface for sending. @hot */

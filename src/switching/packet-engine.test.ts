@@ -17,7 +17,7 @@ describe('PacketEngine', () => {
     const queue = loopbackQueue({ memory, pool, socket: 0 });
     const filter = {} as PacketFilter;
     const own = [{ interfaceNumber: 5, queue }];
-    const engine = new PacketEngine(own, filter, pool, new Counters(memory, 0));
+    const engine = new PacketEngine(own, filter, new Counters(memory, 0));
     const truncate = (count: number): void => {
       (queue as { truncatedCount: number }).truncatedCount += count;
     };

@@ -5,7 +5,6 @@
 // Invariant: every frame taken has been passed on, answered, held or given back when the visit ends.
 
 import type { Counters } from '../memory/counters.ts';
-import type { FramePool } from '../memory/frame-pool.ts';
 import type { PacketFilter } from './packet-filter.ts';
 import * as reasons from './reasons.ts';
 import type { OwnQueue } from './transmitter.ts';
@@ -13,29 +12,19 @@ import type { OwnQueue } from './transmitter.ts';
 /** Most frames taken from one queue before the next queue has its turn. */
 export const BURST_SIZE = 64;
 
-/** Bursts shorter than this are not worth warming. */
-const WARM_FROM = 4;
-
 export class PacketEngine {
   private readonly queues: readonly OwnQueue[];
   private readonly filter: PacketFilter;
-  private readonly pool: FramePool;
   private readonly counters: Counters;
   /** Per queue: truncated frames that have been counted. */
   private readonly truncatedSeen: Int32Array;
   private readonly offsets = new Int32Array(BURST_SIZE);
   private readonly lengths = new Int32Array(BURST_SIZE);
 
-  constructor(
-    queues: readonly OwnQueue[],
-    filter: PacketFilter,
-    pool: FramePool,
-    counters: Counters,
-  ) {
+  constructor(queues: readonly OwnQueue[], filter: PacketFilter, counters: Counters) {
     this.queues = queues;
     this.truncatedSeen = Int32Array.from(queues, ({ queue }) => queue.truncatedCount);
     this.filter = filter;
-    this.pool = pool;
     this.counters = counters;
   }
 
@@ -60,13 +49,7 @@ export class PacketEngine {
     const { offsets, lengths } = this;
     queue.reclaim();
     const count = queue.receiveBurst(offsets, lengths, BURST_SIZE);
-    if (count >= WARM_FROM) this.filter.warm(offsets, lengths, count);
-    for (let i = 0; i < count; i++) {
-      this.counters.received(interfaceNumber, lengths[i]);
-      if (this.filter.process(interfaceNumber, offsets[i], lengths[i], nowMs) === 0) {
-        this.pool.give(offsets[i]);
-      }
-    }
+    if (count > 0) this.filter.processBurst(interfaceNumber, offsets, lengths, count, nowMs);
     if (queue.truncatedCount !== this.truncatedSeen[index]) this.countTruncated(index);
     queue.refill();
     return count;
@@ -78,7 +61,7 @@ export class PacketEngine {
     let fresh = (queue.truncatedCount - this.truncatedSeen[index]) | 0;
     this.truncatedSeen[index] = queue.truncatedCount;
     for (; fresh > 0; fresh = (fresh - 1) | 0) {
-      this.counters.received(interfaceNumber, 0);
+      this.counters.received(interfaceNumber, 1, 0);
       this.counters.count(reasons.FRAME_TOO_LONG);
     }
   }

@@ -13,6 +13,7 @@
 // Invariant: every packet is counted under exactly one reason, when it is decided.
 
 import type { Counters } from '../memory/counters.ts';
+import type { FramePool } from '../memory/frame-pool.ts';
 import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
 import {
@@ -30,6 +31,7 @@ import type { ArpStage } from './arp-stage.ts';
 import { BackendChooser } from './choose-backend.ts';
 import type { FloodGuard } from './flood-guard.ts';
 import { IcmpStage } from './icmp-stage.ts';
+import type { KnownPackets } from './known-packets.ts';
 import { BEGUN, NewConnection } from './new-connection.ts';
 import type { PacketContext } from './packet-context.ts';
 import { RateLimiter } from './rate-limiter.ts';
@@ -40,13 +42,6 @@ import { rewrite } from './rewrite.ts';
 import type { Transmitter } from './transmitter.ts';
 import { NO_WAY_OUT, type WayOut } from './way-out.ts';
 
-/** Ethernet header without tags, IPv4 header without options, and both ports. */
-const WARMABLE_LENGTH = 38;
-/** The longest burst. */
-const WARMED_MAX = 64;
-/** First byte of an IPv4 header without options. */
-const PLAIN_HEADER = 0x45;
-
 /** What a filter works with; all of one switching processor. */
 export interface FilterParts {
   readonly memory: MainMemory;
@@ -55,6 +50,8 @@ export interface FilterParts {
   readonly connections: ConnectionTable;
   readonly guard: FloodGuard;
   readonly counters: Counters;
+  readonly pool: FramePool;
+  readonly known: KnownPackets;
   readonly transmitter: Transmitter;
   readonly wayOut: WayOut;
   readonly arp: ArpStage;
@@ -73,11 +70,12 @@ export class PacketFilter {
   private readonly arp: ArpStage;
   private readonly icmp: IcmpStage;
   private readonly newConnection: NewConnection;
+  /** The short way, for most of them. */
+  readonly known: KnownPackets;
+  private readonly pool: FramePool;
   private readonly resetLimiter = new RateLimiter();
   private readonly macHighOf: Int32Array;
   private readonly macLowOf: Int32Array;
-  /** Hashes of a burst's keys, while it is warmed. */
-  private readonly hashes = new Int32Array(WARMED_MAX);
   private configuration = 0;
   private routingGeneration = 0;
 
@@ -88,6 +86,8 @@ export class PacketFilter {
     this.connections = connections;
     this.guard = parts.guard;
     this.counters = parts.counters;
+    this.pool = parts.pool;
+    this.known = parts.known;
     this.transmitter = transmitter;
     this.wayOut = wayOut;
     this.arp = parts.arp;
@@ -103,33 +103,43 @@ export class PacketFilter {
     const { words } = this.memory;
     this.configuration = configuration;
     this.routingGeneration = routingGeneration;
+    this.known.useRoutes(routingGeneration);
     this.resetLimiter.setRate(table.resetsPerSecond(words, configuration), nowMs);
     this.icmp.echoLimiter.setRate(table.echoRepliesPerSecond(words, configuration), nowMs);
   }
 
   /**
-   * Brings what a burst will need nearer: the headers and index lines of all its packets, then their
-   * records. One after the other each would be waited for; here the processor fetches many at once. It
-   * decides nothing, so packets that it cannot read are passed over. @hot
+   * A burst of frames that came in on `ingress`. Those that stay the caller's are given back to the pool.
+   * @returns their bytes in all. @hot
    */
-  warm(offsets: Int32Array, lengths: Int32Array, count: number): void {
-    const { hashes } = this;
-    const { index } = this.connections;
-    const { view } = this.memory;
-    let warmable = 0;
-    for (let i = 0; i < count; i++) {
-      const network = (offsets[i] + ethernet.HEADER_SIZE) | 0;
-      if (lengths[i] < WARMABLE_LENGTH || view.getUint8(network) !== PLAIN_HEADER) continue;
-      const source = ipv4.source(view, network);
-      const ports = view.getInt32(network + ipv4.HEADER_SIZE);
-      const protocol = ipv4.protocol(view, network);
-      const destination = ipv4.destination(view, network);
-      hashes[warmable] = index.touchBucket(source, destination, ports, protocol);
-      warmable = (warmable + 1) | 0;
+  processBurst(
+    ingress: number,
+    offsets: Int32Array,
+    lengths: Int32Array,
+    count: number,
+    nowMs: number,
+  ): number {
+    const { known, pool } = this;
+    let forwarded = 0;
+    let bytes = 0;
+    known.begin(ingress, offsets, lengths, count);
+    for (let i = 0; i < count; i = (i + 1) | 0) {
+      const offset = offsets[i];
+      const length = lengths[i];
+      bytes = (bytes + length) | 0;
+      const reason = known.forward(i, offset, length, nowMs);
+      if (reason === reasons.CONNECTION) {
+        forwarded = (forwarded + 1) | 0;
+      } else if (reason !== reasons.CONTINUE) {
+        this.counters.count(reason);
+        pool.give(offset);
+      } else if (this.process(ingress, offset, length, nowMs) === 0) {
+        pool.give(offset);
+      }
     }
-    let touched = 0;
-    for (let i = 0; i < warmable; i++) touched ^= index.touchRecord(hashes[i]);
-    index.touched ^= touched;
+    this.counters.received(ingress, count, bytes);
+    this.counters.countSeveral(reasons.CONNECTION, forwarded);
+    return bytes;
   }
 
   /**

@@ -35,6 +35,8 @@ import { NeighborTable } from '../tables/neighbor-table.ts';
 import { Announcer } from './announcer.ts';
 import { ArpStage } from './arp-stage.ts';
 import { FloodGuard } from './flood-guard.ts';
+import { HopCache } from './hop-cache.ts';
+import { KnownPackets } from './known-packets.ts';
 import { PacketContext } from './packet-context.ts';
 import { PacketEngine } from './packet-engine.ts';
 import { PacketFilter } from './packet-filter.ts';
@@ -79,7 +81,7 @@ export class SwitchingProcessor {
   private readonly transmitter: Transmitter;
   private readonly waiting: WaitingPackets;
   private readonly wayOut: WayOut;
-  private readonly filter: PacketFilter;
+  readonly filter: PacketFilter;
   private readonly engine: PacketEngine;
   private readonly announcer: Announcer;
   private readonly sockets: { socket: number; queue: Recoverable }[] = [];
@@ -144,20 +146,33 @@ export class SwitchingProcessor {
       macHighOf,
       macLowOf,
     );
+    const { context, connections } = this;
+    const { wayOut } = this;
+    const hops = new HopCache(memory, neighbors, wayOut, context, macHighOf, macLowOf);
+    const known = new KnownPackets({
+      memory,
+      connections,
+      hops,
+      transmitter,
+      macHighOf,
+      macLowOf,
+    });
     this.filter = new PacketFilter({
       memory,
       processor,
-      context: this.context,
-      connections: this.connections,
+      context,
+      connections,
       guard: this.guard,
       counters,
+      pool,
+      known,
       transmitter,
-      wayOut: this.wayOut,
+      wayOut,
       arp,
       macHighOf,
       macLowOf,
     });
-    this.engine = new PacketEngine(own, this.filter, pool, counters);
+    this.engine = new PacketEngine(own, this.filter, counters);
     this.announcer = new Announcer(memory, arp, this.announcedInterfaces());
     this.engine.start();
     this.setWord(PROCESSOR_RUNNING_SINCE, nowMs);

@@ -81,7 +81,7 @@ function networkFault(fault: number): number {
 }
 
 /** Source addresses no host may send from: 0/8, 127/8, 224/4, 240/4 (RFC 1812 §5.3.7). @hot */
-function isMartian(address: number): boolean {
+export function isMartian(address: number): boolean {
   const first = address >>> 24;
   return first === 0 || first === 127 || first >= 224;
 }
@@ -90,7 +90,7 @@ function isMartian(address: number): boolean {
  * Whether a sender may combine these flags (RFC 9293): every segment but the first SYN and some
  * resets carries ACK; SYN goes with neither FIN nor RST; FIN and PSH never stand without ACK. @hot
  */
-function areFlagsSane(flags: number): boolean {
+export function areFlagsSane(flags: number): boolean {
   if ((flags & tcp.FLAG_SYN) !== 0) return (flags & (tcp.FLAG_FIN | tcp.FLAG_RST)) === 0;
   return (flags & (tcp.FLAG_ACK | tcp.FLAG_RST)) !== 0;
 }

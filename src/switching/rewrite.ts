@@ -11,7 +11,7 @@ import * as udp from '../wire/udp.ts';
 import type { PacketContext } from './packet-context.ts';
 
 /** What taking one off the time to live adds to the sum of the IP header: minus 0x0100. */
-const TIME_TO_LIVE_DIFFERENCE = 0xfeff;
+export const TIME_TO_LIVE_DIFFERENCE = 0xfeff;
 /**
  * Rewrites addresses, port, time to live and checksums of a packet of a NAT connection. `entry` is its
  * direction of the connection's record. @hot

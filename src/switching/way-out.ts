@@ -34,6 +34,11 @@ const EGRESS_SHIFT = 12;
 const EGRESS_MASK = 0xff;
 const RECYCLED_SHIFT = 20;
 
+/** Index of the neighbor that a way out leads to. @hot */
+export function neighborOf(word: number): number {
+  return word & INDEX_MASK;
+}
+
 export class WayOut {
   private readonly memory: MainMemory;
   private readonly neighbors: NeighborTable;
@@ -72,7 +77,7 @@ export class WayOut {
 
   /** Notes a way out that was found before. False: it is void by now. @hot */
   recall(context: PacketContext, word: number): boolean {
-    const neighbor = word & INDEX_MASK;
+    const neighbor = neighborOf(word);
     if (((this.neighbors.recycled(neighbor) ^ (word >>> RECYCLED_SHIFT)) & INDEX_MASK) !== 0) {
       return false;
     }

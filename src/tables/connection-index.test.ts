@@ -15,8 +15,7 @@ function indexWith(seed: number) {
   memory.setHeader(HEADER_HASH_SEED, seed);
   const mask = memory.layout.connectionBuckets - 1;
   const index = new ConnectionIndex(memory, new ConnectionEpoch(memory, 0));
-  return (source: number, ports: number): number =>
-    index.touchBucket(source, SERVICE, ports, TCP) & mask;
+  return (source: number, ports: number): number => index.hash(source, SERVICE, ports, TCP) & mask;
 }
 
 describe('the seed of the connection hash', () => {

@@ -73,7 +73,7 @@ export class ConnectionIndex {
   private readonly mask: number;
   private readonly lines: number;
   private readonly epoch: ConnectionEpoch;
-  /** Keeps the compiler from dropping reads that are made to have the line at hand. */
+  /** Keeps the compiler from dropping reads whose values nobody needs. */
   touched = 0;
 
   constructor(memory: MainMemory, epoch: ConnectionEpoch) {
@@ -95,31 +95,75 @@ export class ConnectionIndex {
     return this.lookupIn(second, hash, source, destination, ports, protocol);
   }
 
-  /** Reads the line where a lookup of the key begins, so that it is at hand. @returns the hash. @hot */
-  touchBucket(source: number, destination: number, ports: number, protocol: number): number {
-    const hash = keyHash(this.seed, source, destination, ports, protocol);
-    this.touched ^= this.words[this.buckets + ((hash & this.mask) << 4)];
-    return hash;
+  /** Hash of a key: what the burst functions below work with. @hot */
+  hash(source: number, destination: number, ports: number, protocol: number): number {
+    return keyHash(this.seed, source, destination, ports, protocol);
+  }
+
+  // What a burst needs, brought near for all its packets before any is looked at. The two loops that
+  // read memory do nothing else: what a processor has under way at once is bounded by its instructions
+  // (some hundreds), so that of long ones only two or three would wait together.
+
+  /** Reads the lines where the lookups of these hashes begin. @hot */
+  touchBuckets(hashes: Int32Array, count: number): void {
+    const { buckets, mask, words } = this;
+    let touched = 0;
+    for (let i = 0; i < count; i = (i + 1) | 0) {
+      touched ^= words[buckets + ((hashes[i] & mask) << 4)];
+    }
+    this.touched = touched;
+  }
+
+  /** Reads the lines of these entries. @hot */
+  touchEntries(entries: Int32Array, count: number): void {
+    const { lines, words } = this;
+    let touched = 0;
+    for (let i = 0; i < count; i = (i + 1) | 0) {
+      // In place of NOT_FOUND, entry 0: a branch here could be foreseen wrongly.
+      const entry = entries[i] & ~(entries[i] >> 31);
+      touched ^= words[lines + (entry << LINE_SHIFT)];
+    }
+    this.touched = touched;
   }
 
   /**
-   * Reads the record that a lookup with this hash will most likely find. Without branches: a branch that
-   * hangs on memory would make the next packet's reads wait for this one's. @returns what it read. @hot
+   * The entry that a lookup with this hash will most likely find, by its tag alone: to be made sure of
+   * with `bears`. NOT_FOUND: there is none. @hot
    */
-  touchRecord(hash: number): number {
-    const { words } = this;
-    const bucket = this.buckets + ((hash & this.mask) << 4);
+  likelyEntry(hash: number): number {
+    const entry = this.taggedIn(this.buckets + ((hash & this.mask) << 4), hash);
+    if (entry !== NOT_FOUND) return entry;
+    return this.taggedIn(this.buckets + ((secondHash(hash) & this.mask) << 4), hash);
+  }
+
+  /** @hot */
+  private taggedIn(bucket: number, hash: number): number {
     const start = hash >>> SLOT_SHIFT;
-    const first = words[bucket + (start & SLOT_MASK)];
-    const second = words[bucket + ((start + 1) & SLOT_MASK)];
-    const third = words[bucket + ((start + 2) & SLOT_MASK)];
-    // All ones where the tag is that of the key, else zero.
-    const isFirst = (((first ^ hash) >>> TAG_SHIFT) - 1) >> 31;
-    const isSecond = (((second ^ hash) >>> TAG_SHIFT) - 1) >> 31;
-    const slot = (first & isFirst) | (~isFirst & ((second & isSecond) | (third & ~isSecond)));
-    const record = ((slot & RECORD_MASK) - 1) & RECORD_MASK & ((slot | -slot) >> 31);
-    const entry = (record << 1) | ((slot >>> 24) & 1);
-    return words[this.lines + (entry << LINE_SHIFT) + LINE_SOURCE];
+    for (let i = 0; i < SLOTS; i = (i + 1) | 0) {
+      const slot = this.words[bucket + ((start + i) & SLOT_MASK)];
+      if ((slot ^ hash) >>> TAG_SHIFT !== 0 || slot === 0) continue;
+      return (((slot & RECORD_MASK) - 1) << 1) | ((slot >>> 24) & 1);
+    }
+    return NOT_FOUND;
+  }
+
+  /** Whether an entry is that of a live connection and bears this key. @hot */
+  bears(
+    entry: number,
+    source: number,
+    destination: number,
+    ports: number,
+    protocol: number,
+  ): boolean {
+    const { words } = this;
+    const line = this.lines + (entry << LINE_SHIFT);
+    return (
+      words[line + LINE_SOURCE] === source &&
+      words[line + LINE_PORTS] === ports &&
+      words[line + LINE_DESTINATION] === destination &&
+      protocolOf(words[line + LINE_PORT]) === protocol &&
+      (words[line + LINE_LIFE] & LIFE_FOUND) === LIFE_LIVE
+    );
   }
 
   /** @hot */
@@ -137,16 +181,7 @@ export class ConnectionIndex {
       const slot = words[bucket + ((start + i) & SLOT_MASK)];
       if ((slot ^ hash) >>> TAG_SHIFT !== 0 || slot === 0) continue;
       const entry = (((slot & RECORD_MASK) - 1) << 1) | ((slot >>> 24) & 1);
-      const line = this.lines + (entry << LINE_SHIFT);
-      if (
-        words[line + LINE_SOURCE] === source &&
-        words[line + LINE_PORTS] === ports &&
-        words[line + LINE_DESTINATION] === destination &&
-        protocolOf(words[line + LINE_PORT]) === protocol &&
-        (words[line + LINE_LIFE] & LIFE_FOUND) === LIFE_LIVE
-      ) {
-        return entry;
-      }
+      if (this.bears(entry, source, destination, ports, protocol)) return entry;
     }
     return NOT_FOUND;
   }

@@ -177,6 +177,27 @@ export class NeighborTable {
     return this.askAnew(at, state, now);
   }
 
+  /** Whether `use` would say SEND now, and change nothing. @hot */
+  isAtRest(index: number, now: number): boolean {
+    const { words } = this;
+    const at = this.at(index);
+    if (words[at + entry.USED] === 0) return false;
+    if (entry.isOld(now, words[at + entry.LAST_USED], TOUCH_MS)) return false;
+    const asked = words[at + entry.LAST_PROBE_AT];
+    switch (words[at + entry.STATE]) {
+      case entry.NEIGHBOR_PERMANENT:
+        return true;
+      case entry.NEIGHBOR_REACHABLE:
+        return !entry.isOld(now, words[at + entry.CONFIRMED_AT], TIMINGS.reachableMs);
+      case entry.NEIGHBOR_DELAY:
+        return !entry.isOld(now, asked, TIMINGS.delayMs);
+      case entry.NEIGHBOR_PROBE:
+        return !entry.isOld(now, asked, TIMINGS.retryMs);
+      default:
+        return false;
+    }
+  }
+
   /** 1 when whoever holds packets for the neighbor must ask again; call it about every turn. @hot */
   shouldProbe(index: number, now: number): number {
     const action = this.use(index, now);

@@ -1,7 +1,9 @@
 // The whole switch under malformed frames: every truncation of every kind of frame, and a million
 // damaged ones. Two switches go side by side that differ only in what their memory holds around the
 // frames: were one byte read outside a frame, they would sooner or later decide differently; were one
-// written, the poison would show it. What leaves is judged by an oracle of its own (forwarding-oracle.ts).
+// written, the poison would show it. And one of them takes all packets the long way through the filter:
+// were the short one to do anything else, they would differ as well. What leaves is judged by an oracle
+// of its own (forwarding-oracle.ts).
 //
 // The seed is printed; WEIR_SEED=… repeats a run, WEIR_FUZZ_FRAMES=… changes its length.
 
@@ -11,6 +13,7 @@ import { Prng } from '../../src/base/prng.ts';
 import { readCounters } from '../../src/memory/counters.ts';
 import { OWNER_FREE } from '../../src/memory/frame-pool.ts';
 import { FRAME_HEADROOM, FRAME_SIZE } from '../../src/memory/layout.ts';
+import { snapshotConnections } from '../../src/tables/connection-snapshot.ts';
 import { judge } from '../support/forwarding-oracle.ts';
 import { mutate } from '../support/frame-mutator.ts';
 import { EXT, EXT_MAC, INT_MAC, SwitchBench } from '../support/switch-bench.ts';
@@ -41,6 +44,7 @@ class Pair {
     for (let i = 0; i < 2; i++) {
       const rateLimits = { resets: 1_000_000, 'echo-replies': 1_000_000 };
       const bench = await SwitchBench.create({ configuration: { 'rate-limits': rateLimits } });
+      if (i === 1) bench.goTheLongWay();
       prepare(bench);
       benches.push(bench);
     }
@@ -90,11 +94,12 @@ class Pair {
     const outcomes = this.benches.map((bench) => {
       bench.inject(bytes, side);
       bench.advance(1);
-      return { sent: bench.collect(), reason: bench.processors[0].context.reason };
+      return { sent: bench.collect(), reasons: bench.reasonsSum() };
     });
     const [first, second] = outcomes;
-    if (first.reason !== second.reason) return 'decided by bytes outside of the frame';
-    if (first.sent.length !== second.sent.length) return 'sent by bytes outside of the frame';
+    const otherwise = 'otherwise on the long way, or by bytes outside of the frame';
+    if (first.reasons !== second.reasons) return `decided ${otherwise}`;
+    if (first.sent.length !== second.sent.length) return `sent ${otherwise}`;
     for (const [i, sent] of first.sent.entries()) {
       if (Buffer.compare(sent.bytes, second.sent[i].bytes) !== 0) return 'leaks bytes of others';
       const fault = judge(bytes, side === EXT ? EXT_MAC : INT_MAC, sent);
@@ -106,6 +111,8 @@ class Pair {
   /** Every frame has its owner, every packet its reason. */
   checkBalance(): void {
     for (const bench of this.benches) bench.settle();
+    const [first, second] = this.benches.map(({ memory }) => snapshotConnections(memory, 4096));
+    expect(first).toEqual(second);
   }
 }
 

@@ -10,7 +10,7 @@
 import { expect } from 'vitest';
 import { parseConfiguration } from '../../src/control/config/parse.ts';
 import { Publisher } from '../../src/control/publisher.ts';
-import { readCounters } from '../../src/memory/counters.ts';
+import { readCounters, reasonCounter } from '../../src/memory/counters.ts';
 import { OWNER_FREE, OWNER_INTERFACE, OWNER_PROCESSOR } from '../../src/memory/frame-pool.ts';
 import {
   HEADER_INTERFACES,
@@ -21,9 +21,11 @@ import {
   INTERFACE_QUEUE_PROCESSOR,
   INTERFACE_QUEUES,
 } from '../../src/memory/layout.ts';
+import { REASONS } from '../../src/memory/reasons.ts';
 import { type MainMemory, plainMainMemory } from '../../src/memory/region.ts';
 import { LoopbackLane, LoopbackQueue } from '../../src/netif/loopback.ts';
 import { type ProcessorQueue, SwitchingProcessor } from '../../src/switching/processor.ts';
+import { CONTINUE } from '../../src/switching/reasons.ts';
 import * as ethernet from '../../src/wire/ethernet.ts';
 import { parseAddress } from '../../src/wire/ipv4.ts';
 import { PacketBuilder } from './packet-builder.ts';
@@ -275,6 +277,22 @@ export class SwitchBench {
     );
     const more = after.single.waiting - before.single.waiting;
     return { reasons: [...reasons, ...new Array<string>(Math.max(more, 0)).fill('waiting')], sent };
+  }
+
+  /** Has every packet take the long way through the filter (`PacketFilter.process`). */
+  goTheLongWay(): void {
+    for (const processor of this.processors) processor.filter.known.forward = () => CONTINUE;
+  }
+
+  /** A number that tells two switches apart whose counts of reasons differ. */
+  reasonsSum(): number {
+    const { doubles } = this.memory;
+    let sum = 0;
+    for (let p = 0; p < this.processors.length; p++) {
+      const first = reasonCounter(this.memory, p, 0);
+      for (let i = 0; i < REASONS.length; i++) sum += doubles[first + i] * (i + 1);
+    }
+    return sum;
   }
 
   /** Count under one reason, over all processors. */
