@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import {
   type CostFound,
   costOf,
+  idlesOf,
   type LatencyFound,
+  receivesItself,
   recordCosts,
   recordLatencies,
   seriesName,
@@ -105,5 +107,18 @@ describe('names of series', () => {
     expect(seriesName('weir-af-xdp', 'busy')).toBe('weir-af-xdp, busy polling');
     expect(seriesName('weir-af-xdp', 'adaptive')).toBe('weir-af-xdp');
     expect(seriesName('nginx', 'busy')).toBe('nginx');
+  });
+});
+
+describe('ways of waiting', () => {
+  it('are two for weir, of which a quick run takes both only once', () => {
+    expect(idlesOf('weir-af-packet', false)).toEqual(['adaptive', 'busy']);
+    expect(idlesOf('weir-af-packet', true)).toEqual(['adaptive']);
+    expect(idlesOf('weir-af-xdp', true)).toEqual(['adaptive', 'busy']);
+    expect(idlesOf('haproxy', false)).toEqual(['adaptive']);
+  });
+
+  it('leave room for the kernel on the CPU under test only when weir sleeps', () => {
+    expect([receivesItself('adaptive'), receivesItself('busy')]).toEqual([true, false]);
   });
 });

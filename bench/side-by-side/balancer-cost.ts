@@ -37,8 +37,23 @@ export function seriesName(name: ContenderName, idle: Idle): string {
   return idle === 'busy' && hasIdleChoice(name) ? `${name}, busy polling` : name;
 }
 
-export function hasIdleChoice(name: ContenderName): boolean {
+function hasIdleChoice(name: ContenderName): boolean {
   return name.startsWith('weir-');
+}
+
+/** The ways of waiting that a contender is measured under; a quick run leaves one out. */
+export function idlesOf(name: ContenderName, isQuick: boolean): readonly Idle[] {
+  if (!hasIdleChoice(name) || (isQuick && name !== 'weir-af-xdp')) return ['adaptive'];
+  return ['adaptive', 'busy'];
+}
+
+/**
+ * One that sleeps has one CPU and no more, on which the kernel polls for it, too, so that all that it
+ * costs is found there. One that polls without end would keep the kernel's threads from that CPU, so
+ * the CPU of the load does that part, as interrupts on another CPU would.
+ */
+export function receivesItself(idle: Idle): boolean {
+  return idle === 'adaptive';
 }
 
 const DIRECT: ContenderName = 'direct';

@@ -3,9 +3,9 @@
 // all: at its limit each would be measured at a different load.
 // One server takes part, so that direct, which knows only one, has the same servers as the others.
 
-import { execute } from '../../../src/lab/command.ts';
+import { execute, ipBatch } from '../../../src/lab/command.ts';
 import { startIperf3 } from '../../../src/lab/servers.ts';
-import { type CostFound, recordCosts } from '../balancer-cost.ts';
+import { type CostFound, receivesItself, recordCosts } from '../balancer-cost.ts';
 import { type BenchNetwork, CONTENDER_CPU } from '../bench-network.ts';
 import type { RunningContender, Wanted } from '../contender.ts';
 import { confine, onLoadCpu, whileMeasuringCpu } from '../cpu-time.ts';
@@ -18,6 +18,9 @@ const PACED_BITS_PER_SECOND = 4e8;
 const QUEUE_PACKETS = 1000;
 /** Of what is offered; less is no longer the same load. */
 const CARRIED_PART = 0.95;
+/** What a packet on a cable has room for, and the kernel's own limit for joined ones. */
+const CABLE_BYTES = 1500;
+const USUAL_GRO_BYTES = 65_536;
 const GIGABYTE = 1e9;
 const CPUS = [CONTENDER_CPU];
 const TO_SERVERS = 'to servers';
@@ -52,20 +55,26 @@ const WANTED: Wanted = {
   processors: 1,
   cpus: CPUS,
   idle: 'adaptive',
+  receivesItself: receivesItself('adaptive'),
 };
 
 /** One round's costs by the number of streams. */
 type Round = Map<number, CostFound[]>;
 
 /**
- * GRO is on there to let redirected frames in, of which there are none here. It would join TCP
- * segments to packets longer than any that were ever on a cable, which the kernel cuts up again for
- * itself, but not for who listens by AF_PACKET.
+ * GRO makes the switch's ends poll, and joins TCP segments to packets longer than any that were ever on
+ * a cable. The kernel cuts them up again for itself, but not for who listens by AF_PACKET, so for that
+ * contender nothing is joined.
+ * @returns lets segments be joined again
  */
-function leaveFramesApart({ switchEnds }: BenchNetwork): void {
-  for (const { namespace, interface: name } of switchEnds) {
-    execute('ethtool', ['-K', name, 'gro', 'off'], { namespace });
-  }
+function leaveSegmentsApart({ switchEnds }: BenchNetwork): () => void {
+  const joinUpTo = (bytes: number) => {
+    for (const { namespace, interface: name } of switchEnds) {
+      ipBatch([`link set ${name} gro_max_size ${bytes}`], namespace);
+    }
+  };
+  joinUpTo(CABLE_BYTES);
+  return () => joinUpTo(USUAL_GRO_BYTES);
 }
 
 /**
@@ -107,7 +116,6 @@ async function measureOne(
       ...more,
     });
   confine(running.processes(), CPUS);
-  if (contender === 'weir-af-packet') leaveFramesApart(network);
   for (const { streams, isReverse } of plan.transfers) {
     const direction = isReverse ? FROM_SERVERS : TO_SERVERS;
     context.say(`${contender}: ${streams} streams ${direction}`);
@@ -151,9 +159,12 @@ async function run(context: PartContext): Promise<void> {
     for (let round = 0; round < context.rounds; round += 1) {
       const found: Round = new Map();
       for (const contender of context.contenders('tcp', round)) {
+        const { name } = contender;
+        const joinAgain = name === 'weir-af-packet' ? leaveSegmentsApart(network) : () => {};
         await context.withContender(contender, WANTED, (running) =>
-          onLoadCpu(() => measureOne(context, plan, found, contender.name, running, network)),
+          onLoadCpu(() => measureOne(context, plan, found, name, running, network)),
         );
+        joinAgain();
       }
       for (const [streams, costs] of found) {
         const condition = { streams, offered: `${PACED_BITS_PER_SECOND / (8 * GIGABYTE)} GB/s` };

@@ -13,9 +13,10 @@ import { startNginx } from '../../../src/lab/servers.ts';
 import { startTcpClient, type TcpClientReport } from '../../../src/lab/traffic.ts';
 import {
   type CostFound,
-  hasIdleChoice,
   type Idle,
+  idlesOf,
   type LatencyFound,
+  receivesItself,
   recordCosts,
   recordLatencies,
   seriesName,
@@ -26,7 +27,7 @@ import {
   DIRECT_CLIENT_ADDRESS,
   LOAD_CPU,
 } from '../bench-network.ts';
-import type { Contender, RunningContender, Wanted } from '../contender.ts';
+import type { RunningContender, Wanted } from '../contender.ts';
 import { confine, onLoadCpu, whileMeasuringCpu } from '../cpu-time.ts';
 import { offerHttp } from '../load/h2load.ts';
 import { highestRate } from '../load/highest-rate.ts';
@@ -37,7 +38,11 @@ const PORT = 80;
 const CPUS = [CONTENDER_CPU];
 const REQUEST = 'GET / HTTP/1.0\r\n\r\n';
 const MICROSECONDS = 1000;
+/** For answers after the last connection was opened; the first repetition comes after 200 ms. */
+const PATIENCE_MS = 300;
 const REST_MS = 1000;
+/** Of the rate that is wanted; at less the load would not be that of the others. */
+const OFFERED_PART = 0.9;
 /** Of connections opened, those that must have come to their end for a rate to count as carried. */
 const CARRIED_PART = 0.999;
 
@@ -55,9 +60,9 @@ interface Plan {
 }
 
 const QUICK: Plan = {
-  warmUpSeconds: 0.5,
+  warmUpSeconds: 0.4,
   connectionRates: [5000],
-  connectionSeconds: 1,
+  connectionSeconds: 0.8,
   requestRates: [2000],
   requestSeconds: 1,
   searchTrials: 0,
@@ -122,6 +127,7 @@ function wanted(idle: Idle): Wanted {
     processors: 1,
     cpus: CPUS,
     idle,
+    receivesItself: receivesItself(idle),
   };
 }
 
@@ -139,6 +145,7 @@ function openConnections({ running, network }: Turn, rate: number, seconds: numb
     sourceNetwork:
       running.target.clientInterface === network.directEnd.interface ? DIRECT_SOURCES : SOURCES,
     cpu: LOAD_CPU,
+    patienceMs: PATIENCE_MS,
   });
 }
 
@@ -158,6 +165,11 @@ async function measureConnections(turn: Turn, rate: number, withCost: boolean): 
   const { opened, finishLatency } = result;
   // A FIN that is sent again is counted again.
   const finished = Math.min(opened, result.finished);
+  if (result.rate < rate * OFFERED_PART) {
+    const reason = `the client opened ${Math.round(result.rate)} of ${rate} connections per second`;
+    context.missing(series, reason);
+    return;
+  }
   const condition: Condition = { rate };
   if (withCost) {
     const measure = 'connections that came to their end';
@@ -236,12 +248,6 @@ async function measureOne(turn: Turn, idle: Idle): Promise<void> {
   await measureRest(turn);
 }
 
-/** The ways of waiting that a contender is measured under. */
-function idlesOf({ name }: Contender, { isQuick }: PartContext): readonly Idle[] {
-  if (!hasIdleChoice(name) || (isQuick && name !== 'weir-af-xdp')) return ['adaptive'];
-  return ['adaptive', 'busy'];
-}
-
 /** Servers reach the addresses that the direct client uses without the switch, too. */
 function leadBackDirectly({ servers }: BenchNetwork): void {
   const way = [`${DIRECT_SOURCES}.0.0/16`, 'via', DIRECT_CLIENT_ADDRESS];
@@ -257,7 +263,7 @@ async function run(context: PartContext): Promise<void> {
     for (let index = 0; index < context.rounds; index += 1) {
       const round = new Round();
       for (const contender of context.contenders('tcp', index)) {
-        for (const idle of idlesOf(contender, context)) {
+        for (const idle of idlesOf(contender.name, context.isQuick)) {
           const series = seriesName(contender.name, idle);
           await context.withContender(contender, wanted(idle), (running) => {
             const turn = { context, plan, series, running, network, round };

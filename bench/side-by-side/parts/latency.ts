@@ -5,14 +5,15 @@
 // nothing to do.
 
 import {
-  hasIdleChoice,
   type Idle,
+  idlesOf,
   type LatencyFound,
+  receivesItself,
   recordLatencies,
   seriesName,
 } from '../balancer-cost.ts';
 import { type BenchNetwork, CONTENDER_CPU } from '../bench-network.ts';
-import type { Contender, RunningContender, Wanted } from '../contender.ts';
+import type { RunningContender, Wanted } from '../contender.ts';
 import { confine, onLoadCpu } from '../cpu-time.ts';
 import { offerUdpRequests, startUdpEcho } from '../load/sockperf.ts';
 import type { Part, PartContext } from '../part.ts';
@@ -30,7 +31,7 @@ interface Load {
   readonly seconds: number;
 }
 
-const QUICK: readonly Load[] = [{ rate: 1000, seconds: 1 }];
+const QUICK: readonly Load[] = [{ rate: 1000, seconds: 0.5 }];
 const FULL: readonly Load[] = [
   { rate: 1000, seconds: 3 },
   { rate: 20_000, seconds: 1 },
@@ -48,6 +49,7 @@ function wanted(idle: Idle): Wanted {
     processors: 1,
     cpus: CPUS,
     idle,
+    receivesItself: receivesItself(idle),
   };
 }
 
@@ -78,11 +80,6 @@ async function measureOne(
   }
 }
 
-/** The ways of waiting that a contender is measured under. */
-function idlesOf({ name }: Contender): readonly Idle[] {
-  return hasIdleChoice(name) ? ['adaptive', 'busy'] : ['adaptive'];
-}
-
 async function run(context: PartContext): Promise<void> {
   const network = await context.network();
   const server = await onLoadCpu(() => startUdpEcho(network.servers[0], PORT));
@@ -90,7 +87,7 @@ async function run(context: PartContext): Promise<void> {
     for (let round = 0; round < context.rounds; round += 1) {
       const found: Round = new Map();
       for (const contender of context.contenders('udp', round)) {
-        for (const idle of idlesOf(contender)) {
+        for (const idle of idlesOf(contender.name, context.isQuick)) {
           const series = seriesName(contender.name, idle);
           await context.withContender(contender, wanted(idle), (running) =>
             onLoadCpu(() => measureOne(context, found, series, running, network)),
