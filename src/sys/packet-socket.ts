@@ -183,11 +183,33 @@ export function mapPacketRings(
   };
 }
 
-/** Frames seen and dropped since the last call (reading resets both). */
-export function readPacketStatistics(fd: number): { packets: number; drops: number } {
-  const values = new Uint32Array(2);
-  const size = new Uint32Array([8]);
-  const result = libc.getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, values, size);
-  must(result, 'getsockopt(PACKET_STATISTICS)', `fd ${fd}`);
-  return { packets: values[0], drops: values[1] };
+interface PacketStatistics {
+  packets: number;
+  drops: number;
+}
+
+// Made once: a queue that loses frames asks again and again.
+const STATISTICS_SIZE = 8;
+const statistics: PacketStatistics = { packets: 0, drops: 0 };
+const statisticsWords = new Uint32Array(2);
+const statisticsSize = new Uint32Array(1);
+
+/**
+ * Frames seen and dropped since the last call (reading resets both).
+ * @returns always the same object: the next call overwrites it.
+ */
+export function readPacketStatistics(fd: number): Readonly<PacketStatistics> {
+  statisticsSize[0] = STATISTICS_SIZE;
+  const result = libc.getsockopt(
+    fd,
+    SOL_PACKET,
+    PACKET_STATISTICS,
+    statisticsWords,
+    statisticsSize,
+  );
+  // The text is made only when it is needed: under overload this is asked some hundred times a second.
+  if (result === -1) must(result, 'getsockopt(PACKET_STATISTICS)', `fd ${fd}`);
+  statistics.packets = statisticsWords[0];
+  statistics.drops = statisticsWords[1];
+  return statistics;
 }

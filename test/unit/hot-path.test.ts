@@ -3,6 +3,7 @@
 // the rules want it stands here with its reason; an exception that nothing needs any more is a fault.
 
 import { describe, expect, it } from 'vitest';
+import { WAYS } from '../../bench/micro/writing-ways.ts';
 import { HotRules, type Violation } from '../support/hot-rules.ts';
 import { filesBelow, isTestFile, readText } from '../support/source-text.ts';
 
@@ -202,5 +203,14 @@ describe('the checker lets pass', () => {
     ['its own method', 'return this.run(a, b);'],
   ])('%s', (_, body) => {
     expect(broken(body)).toEqual([]);
+  });
+});
+
+describe('docs/reference/hot-path.md', () => {
+  it('has every way of writing that is measured, marked as the checker has it, and no other', () => {
+    const [, table] = readText('docs/reference/hot-path.md').split('## What each way');
+    const rows = [...table.matchAll(/^\| ([^|]+) (?:\| *[\d.]* ){4}\| (×?) *\|$/gm)];
+    const inDocument = rows.map(([, name, mark]) => [name, mark === '×']);
+    expect(inDocument).toEqual(WAYS.map(({ name, isBanned }) => [name, isBanned]));
   });
 });
