@@ -14,15 +14,26 @@ import type { Measure, PartContext } from './part.ts';
 /** A context that keeps what is recorded, as 'contender: measure' with the unit. */
 function keeper() {
   const kept = new Map<string, number>();
+  const missing: string[] = [];
   const context = {
+    missing: (contender: string, reason: string) => {
+      missing.push(`${contender}: ${reason}`);
+    },
     record: (contender: string, { measure, unit }: Measure, value: number) => {
       kept.set(`${contender}: ${measure} ${unit}`, value);
     },
   } as unknown as PartContext;
-  return { kept, context };
+  return { kept, missing, context };
 }
 
-function cost(contender: string, seconds: number, own: number, machine: number, carried: number) {
+function cost(
+  contender: string,
+  seconds: number,
+  own: number,
+  machine: number,
+  carried: number,
+  others = 0,
+) {
   return {
     contender,
     carried,
@@ -32,6 +43,7 @@ function cost(contender: string, seconds: number, own: number, machine: number, 
       machineSeconds: machine,
       taskSeconds: own / 2,
       ownSeconds: own,
+      othersSeconds: others,
     },
   } satisfies CostFound;
 }
@@ -58,14 +70,40 @@ describe('what a connection costs', () => {
     const each = { each: 'connection', shortEach: 'connection', unit: 'us' } as const;
     recordCosts(context, each, { rate: 5000 }, [haproxy, direct, idleOne]);
     expect([...kept.keys()]).toEqual([
-      'haproxy: CPU time per connection us/connection',
       'haproxy: CPU time per connection, its threads alone us/connection',
+      'haproxy: CPU time per connection us/connection',
       "haproxy: CPU time per connection, added to the whole machine's us/connection",
     ]);
-    const [ofCpus, ofThreads, ofMachine] = kept.values();
+    const [ofThreads, ofCpus, ofMachine] = kept.values();
     expect(ofCpus).toBeCloseTo(100, 9);
     expect(ofThreads).toBeCloseTo(60, 9);
     expect(ofMachine).toBeCloseTo(750, 9);
+  });
+});
+
+describe('a machine that others use', () => {
+  const each = { each: 'connection', shortEach: 'connection', unit: 'us' } as const;
+  const names = (kept: Map<string, number>) => [...kept.keys()].map((key) => key.slice(0, -14));
+
+  it('leaves only the time of threads, and says why', () => {
+    const { kept, missing, context } = keeper();
+    const round = [cost('haproxy', 4, 0.5, 2.5, 2000, 0.4), cost('direct', 2, 0.02, 0.5, 1000)];
+    recordCosts(context, each, {}, round);
+    expect(names(kept)).toEqual(['haproxy: CPU time per connection, its threads alone']);
+    expect(missing).toEqual([
+      'haproxy: CPU time: others used 10 % of the CPU under test meanwhile',
+    ]);
+  });
+
+  it('while direct is measured takes away what others are compared with', () => {
+    const { kept, missing, context } = keeper();
+    const round = [cost('haproxy', 4, 0.5, 2.5, 2000), cost('direct', 2, 0.3, 0.5, 1000, 0.3)];
+    recordCosts(context, each, {}, round);
+    expect(names(kept)).toEqual([
+      'haproxy: CPU time per connection, its threads alone',
+      'haproxy: CPU time per connection',
+    ]);
+    expect(missing[0]).toMatch('direct: CPU time: others used 15 %');
   });
 });
 

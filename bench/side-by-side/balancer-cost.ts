@@ -57,6 +57,8 @@ export function receivesItself(idle: Idle): boolean {
 }
 
 const DIRECT: ContenderName = 'direct';
+/** Of the time; beyond it the CPUs' busy time tells of others as much as of the contender. */
+const MOST_BY_OTHERS = 0.05;
 /** A percentile of fewer observations is one packet's bad luck. */
 const ENOUGH_FOR_P999 = 2000;
 
@@ -73,6 +75,15 @@ export function costOf(
   return { own, added: use.machineSeconds / carried - direct.use.machineSeconds / direct.carried };
 }
 
+/** Whether the CPUs under test were the contender's own; else it is recorded why they say nothing. */
+function isQuiet(context: PartContext, { contender, use }: CostFound): boolean {
+  const others = use.othersSeconds / use.seconds;
+  if (others <= MOST_BY_OTHERS) return true;
+  const percent = (100 * others).toFixed(0);
+  context.missing(contender, `CPU time: others used ${percent} % of the CPU under test meanwhile`);
+  return false;
+}
+
 /** Records what each contender of a round needed for each unit that it carried. */
 export function recordCosts(
   context: PartContext,
@@ -83,10 +94,10 @@ export function recordCosts(
   const scale = unit === 'us' ? 1e6 : 1;
   const better = 'less';
   const perUnit = `${unit}/${shortEach}`;
-  const direct = round.find(({ contender }) => contender === DIRECT);
+  const quiet = round.filter((found) => isQuiet(context, found));
+  const direct = quiet.find(({ contender }) => contender === DIRECT);
   for (const found of round) {
-    if (found === direct || found.carried === 0) continue;
-    const { own, added } = costOf(found, direct);
+    if (found.contender === DIRECT || found.carried === 0) continue;
     const record = (what: string, seconds: number) => {
       const measure = `CPU time per ${each}${what}`;
       context.record(
@@ -95,8 +106,10 @@ export function recordCosts(
         seconds * scale,
       );
     };
-    record('', own);
     record(', its threads alone', found.use.taskSeconds / found.carried);
+    if (!quiet.includes(found)) continue;
+    const { own, added } = costOf(found, direct);
+    record('', own);
     if (added !== undefined) record(", added to the whole machine's", added);
   }
 }

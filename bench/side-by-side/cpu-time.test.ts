@@ -85,6 +85,28 @@ describe('CPU time between two readings', () => {
   });
 });
 
+describe('what others used of the CPUs under test', () => {
+  const reading = (atMs: number, idle: number, bound: number, free: number) => ({
+    atMs,
+    idleSeconds: [0, idle],
+    stolenSeconds: [0, 0],
+    tasks: new Map([
+      [1, { seconds: bound, cpus: [1] }],
+      [2, { seconds: free, cpus: [0, 1] }],
+    ]),
+  });
+
+  it('is what the threads bound there leave, a floating one proves nothing', () => {
+    const use = cpuUseBetween(reading(0, 0, 0, 0), reading(2000, 0.5, 1.25, 0.25), [1]);
+    expect(use.othersSeconds).toBe(0.25);
+  });
+
+  it('is nothing when the threads have run longer than their CPU was seen busy', () => {
+    const use = cpuUseBetween(reading(0, 0, 0, 0), reading(2000, 0.5, 1.6, 0), [1]);
+    expect(use.othersSeconds).toBe(0);
+  });
+});
+
 describe('a process that burns one CPU', () => {
   const started: { kill(): void }[] = [];
   afterEach(() => {

@@ -52,6 +52,8 @@ export interface CpuUse {
   readonly taskSeconds: number;
   /** The CPUs under test, and those of the contender's threads that may not run there. */
   readonly ownSeconds: number;
+  /** Of the CPUs under test, what no thread bound to them has used: for others, or unaccounted for. */
+  readonly othersSeconds: number;
 }
 
 /** Idle time and time taken by the hypervisor by CPU, in seconds, from /proc/stat. */
@@ -136,14 +138,24 @@ export function cpuUseBetween(
     return Math.max(0, seconds - idleFor - stolenFor);
   });
   let taskSeconds = 0;
-  let ownSeconds = cpus.reduce((sum, cpu) => sum + (busySeconds[cpu] ?? 0), 0);
+  const onCpus = cpus.reduce((sum, cpu) => sum + (busySeconds[cpu] ?? 0), 0);
+  let boundSeconds = 0;
+  let awaySeconds = 0;
   for (const [id, task] of after.tasks) {
     const used = task.seconds - (before.tasks.get(id)?.seconds ?? 0);
     taskSeconds += used;
-    if (!task.cpus.some((cpu) => cpus.includes(cpu))) ownSeconds += used;
+    if (!task.cpus.some((cpu) => cpus.includes(cpu))) awaySeconds += used;
+    else if (task.cpus.every((cpu) => cpus.includes(cpu))) boundSeconds += used;
   }
   const machineSeconds = busySeconds.reduce((sum, busy) => sum + busy, 0);
-  return { seconds, busySeconds, machineSeconds, taskSeconds, ownSeconds };
+  return {
+    seconds,
+    busySeconds,
+    machineSeconds,
+    taskSeconds,
+    ownSeconds: onCpus + awaySeconds,
+    othersSeconds: Math.max(0, onCpus - boundSeconds),
+  };
 }
 
 /** Runs `work` and tells what was used meanwhile. */

@@ -230,7 +230,7 @@ async function measureRest({ context, series, running }: Turn): Promise<void> {
   context.record(
     series,
     { measure, unit: '%', better: 'less' },
-    (100 * use.ownSeconds) / use.seconds,
+    (100 * use.taskSeconds) / use.seconds,
   );
 }
 
@@ -245,7 +245,7 @@ async function measureOne(turn: Turn, idle: Idle): Promise<void> {
   for (const rate of plan.requestRates) await measureRequests(turn, rate, withCost);
   if (!withCost || context.isQuick) return;
   await searchHighestRate(turn);
-  await measureRest(turn);
+  if (running.processes().length > 0) await measureRest(turn);
 }
 
 /** Servers reach the addresses that the direct client uses without the switch, too. */
