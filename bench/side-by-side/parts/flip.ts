@@ -16,6 +16,7 @@ import {
   startReceiver,
   startTraffic,
   type TrafficOptions,
+  type TrafficRun,
 } from '../../../src/lab/traffic.ts';
 import { type BenchNetwork, CONTENDER_CPU, LOAD_CPU } from '../bench-network.ts';
 import type { RunningContender, Wanted } from '../contender.ts';
@@ -34,6 +35,7 @@ const LOAD_SHARE = 0.5;
 /** Traffic is under way, and its first packets are no gap. */
 const SETTLE_MS = 150;
 const DRAIN_MS = 100;
+const LONGEST_WINDOW_MS = 10_000;
 /** Longer than any window; it is ended when the window is over. */
 const ENDLESS_SECONDS = 120;
 const LARGE = 1000;
@@ -44,25 +46,41 @@ const COMMON_TEXT = `interfaces:
 `;
 const COMPILED_SERVERS = ['10.2.0.11', '10.2.0.12', '10.2.0.13', '10.2.0.14'];
 
-interface Plan {
-  /** Services of the configurations. */
-  readonly services: readonly number[];
-  readonly quietMs: number;
+/** Configurations of a size, and how many of them come into force one after the other. */
+interface Size {
+  readonly services: number;
   readonly flips: number;
+}
+
+interface Plan {
+  readonly sizes: readonly Size[];
+  readonly quietMs: number;
   readonly fullRateSeconds: number;
   /** Texts of 1,000 services that are compiled in this process. */
   readonly compiled: number;
 }
 
 const FULL: Plan = {
-  services: [10, LARGE],
+  sizes: [
+    { services: 10, flips: 10 },
+    { services: LARGE, flips: 2 },
+  ],
   quietMs: 3000,
-  flips: 3,
   fullRateSeconds: 1,
   compiled: 3,
 };
-const QUICK: Plan = { services: [100], quietMs: 500, flips: 3, fullRateSeconds: 0.4, compiled: 1 };
-const TRIAL: Plan = { services: [10], quietMs: 200, flips: 1, fullRateSeconds: 0.2, compiled: 0 };
+const QUICK: Plan = {
+  sizes: [{ services: 100, flips: 2 }],
+  quietMs: 500,
+  fullRateSeconds: 0.4,
+  compiled: 1,
+};
+const TRIAL: Plan = {
+  sizes: [{ services: 10, flips: 1 }],
+  quietMs: 200,
+  fullRateSeconds: 0.2,
+  compiled: 0,
+};
 
 function planOf({ isTrial, isQuick }: PartContext): Plan {
   if (isTrial) return TRIAL;
@@ -80,6 +98,13 @@ const WANTED: Wanted = {
 };
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A signal that interrupts the kernel's call may be heard only after the next one: it is sent twice. */
+async function ended(traffic: TrafficRun): Promise<GeneratorReport> {
+  void traffic.stop();
+  await sleep(DRAIN_MS);
+  return traffic.stop();
+}
 
 /** Traffic through one running contender, and its receiver. */
 class Load {
@@ -111,9 +136,9 @@ class Load {
       await this.#receiver.reset();
       await work();
       const reading = await this.#receiver.read();
-      return { ...reading, report: await traffic.stop() };
+      return { ...reading, report: await ended(traffic) };
     } catch (error) {
-      await traffic.stop();
+      await ended(traffic);
       throw error;
     }
   }
@@ -142,10 +167,6 @@ class Load {
     await sleep(DRAIN_MS);
     return (await this.#receiver.read()).packets / report.seconds;
   }
-
-  reset(): Promise<void> {
-    return this.#receiver.reset();
-  }
 }
 
 function recordWindow(
@@ -160,10 +181,11 @@ function recordWindow(
   context.record(contender, { measure: 'packets lost', unit: 'packets', ...less }, missing);
 }
 
-/** Does something several times, one after the other; gives the milliseconds of each. */
+/** Does something several times, fewer if it takes long; gives the milliseconds of each. */
 async function timed(times: number, work: () => Promise<void>): Promise<number[]> {
   const found: number[] = [];
-  for (let i = 0; i < times; i += 1) {
+  const end = performance.now() + LONGEST_WINDOW_MS;
+  for (let i = 0; i < times && performance.now() < end; i += 1) {
     const start = performance.now();
     await work();
     found.push(performance.now() - start);
@@ -176,7 +198,7 @@ async function timed(times: number, work: () => Promise<void>): Promise<number[]
 async function measure(
   context: PartContext,
   plan: Plan,
-  services: number,
+  { services, flips }: Size,
   { contender, replace, refuse }: Flippable,
   load: Load,
 ): Promise<void> {
@@ -189,7 +211,7 @@ async function measure(
     condition: { services, traffic: meanwhile },
   });
   say('reloads without traffic');
-  context.record(name, active('none'), median(await timed(plan.flips, replace)));
+  context.record(name, active('none'), median(await timed(flips, replace)));
   await load.makeConnections();
   const rate = Math.round((await load.fullRate(plan.fullRateSeconds)) * LOAD_SHARE);
   const window = async (meanwhile: string, work: () => Promise<unknown>) => {
@@ -202,10 +224,10 @@ async function measure(
   const found = await window('nothing', () => sleep(plan.quietMs));
   const offered = { measure: 'rate offered meanwhile', unit: 'Mpps', better: 'more' } as const;
   context.record(name, { ...offered, condition }, found.report.rate / 1e6);
-  if (refuse !== undefined) await window('parsing', () => timed(plan.flips, refuse));
+  if (refuse !== undefined) await window('parsing', () => timed(flips, refuse));
   let times: number[] = [];
   await window('replacing', async () => {
-    times = await timed(plan.flips, replace);
+    times = await timed(flips, replace);
   });
   context.record(name, active('half of what it carries'), median(times));
 }
@@ -231,15 +253,15 @@ async function run(context: PartContext): Promise<void> {
   const network = await context.network();
   for (let round = 0; round < context.rounds; round += 1) {
     await onLoadCpu(() => measureCompiling(context, plan.compiled));
-    for (const services of plan.services) {
+    for (const size of plan.sizes) {
       for (const contender of context.contenders('udp', round)) {
-        const able = flippable(contender, services);
+        const able = flippable(contender, size.services);
         if (able === undefined) continue;
         await context.withContender(able.contender, WANTED, async (running) => {
           const receiver = await startReceiver(network.receiverOf(running.target));
           try {
             const load = new Load(network, running, receiver);
-            await onLoadCpu(() => measure(context, plan, services, able, load));
+            await onLoadCpu(() => measure(context, plan, size, able, load));
           } finally {
             await receiver.stop();
           }

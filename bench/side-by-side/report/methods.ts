@@ -11,14 +11,17 @@ export const METHODS: Readonly<Record<string, Method>> = {
   packets: {
     heading: 'Packets per second',
     paragraphs: [
-      'UDP packets to one service, in frames of 60 bytes without their check sequence. The generator (an XDP ' +
-        'program that the kernel runs on live frames) and the receiver (an XDP program that counts and ' +
-        'drops) share CPU 0; the contender has CPU 1 for itself. Each packet bears a number, so that ' +
-        'loss and reordering are counted at the receiver and not taken from anybody’s statistics. All ' +
-        'connections exist before the measurement begins.',
-      'HAProxy carries no UDP and is left out. `XDP redirect` only changes MAC addresses and is the ' +
-        'ceiling of this machine, not a balancer. The C twin is our forwarder in C: the same tables, ' +
-        'checks and rewriting over the same AF_XDP sockets.',
+      'UDP packets to one service, in frames of 60 bytes without their check sequence. Generator and ' +
+        'receiver (XDP programs, one sends, the other counts and drops) share CPU 0; the contender has CPU 1. ' +
+        'The same is offered to every contender: what generator and receiver carry together over a bare cable. ' +
+        'Each packet bears a number, so that loss and reordering are counted at the receiver and not taken ' +
+        'from anybody’s statistics. All connections exist before the measurement begins.',
+      'To weir and the C twin the kernel hands packets over, and on a veth it does its half of receiving on ' +
+        'the sender’s CPU: in the plain figures that half is CPU 0’s work. `all on one core` has it on CPU 1 ' +
+        'too, where all of nftables’ work is; that is the comparison core for core.',
+      'HAProxy carries no UDP and is left out. `XDP redirect` is the ceiling of this machine and no balancer: ' +
+        'it looks up nothing. The C twin is our forwarder in C: the same tables, checks and rewriting over ' +
+        'the same AF_XDP sockets.',
     ],
   },
   filter: {
@@ -32,17 +35,21 @@ export const METHODS: Readonly<Record<string, Method>> = {
   connections: {
     heading: 'TCP connections and requests',
     paragraphs: [
-      'The same load is offered to every contender: new connections, and HTTP requests over kept ' +
-        'connections, each at a fixed rate, from clients and to servers on CPU 0. CPU time is that of ' +
-        'the contender, kernel work for it included. Added latency is the contender’s minus that ' +
-        'of the direct way in the same round; where noise is larger than the difference it can be ' +
-        'below zero.',
+      'The same load is offered to every contender: new connections with one request each, and HTTP requests ' +
+        'over kept connections, both at fixed rates, from clients and to one server on CPU 0. CPU time is the ' +
+        'time in which the CPU under test was not idle, kernel work included, less what direct left there; ' +
+        'beside it stand the contender’s threads alone and the whole machine’s, because each errs elsewhere. ' +
+        'weir sleeps when there is nothing to do while CPU time is taken; `busy polling` uses a whole CPU ' +
+        'whatever it carries.',
+      'Added latency is the contender’s minus that of the direct way in the same round; where noise is larger ' +
+        'than the difference it can be below zero.',
     ],
   },
   bulk: {
     heading: 'Bulk data',
     paragraphs: [
-      'iperf3 over TCP through each contender; CPU time of the contender for each gigabyte carried.',
+      'iperf3 over TCP through each contender, as much as it carries; CPU time for a gigabyte is taken at a ' +
+        'rate that all can carry.',
     ],
   },
   latency: {
@@ -57,9 +64,11 @@ export const METHODS: Readonly<Record<string, Method>> = {
     paragraphs: [
       'Steady UDP traffic at half of what the contender carries, while the configuration is replaced ' +
         'again and again; every new one changes weights and servers of all services. The receiver records ' +
-        'the longest time between two packets. The machine itself stops for a while now and then: the same ' +
-        'time without any replacement stands beside it, and only the difference is the contender’s. ' +
-        'Compiling is measured in the process of the benchmark by calling the control processor’s own ' +
+        'the longest time between two packets. Beside it stand the same with nothing going on (the machine’s ' +
+        'own pauses) and with files that weir parses, checks and then refuses. With two CPUs this parsing takes ' +
+        'CPU time from generator and receiver, and they pause; what a flip itself costs is what `replacing` ' +
+        'has beyond `parsing`.',
+      'Compiling is measured in the process of the benchmark by calling the control processor’s own ' +
         'parser and publisher on main memory of its own, with no switching processor that would have to be ' +
         'waited for; the time until active is what `weir reload` takes over the control socket, parsing ' +
         'and that wait included.',
@@ -72,7 +81,9 @@ export const METHODS: Readonly<Record<string, Method>> = {
         'processes share and what each has of its own. Main memory is reserved at the start; its pages ' +
         'become resident when they are first used, so that it grows with the highest number of ' +
         'connections and frames that ever were, up to its size and no further. Shared pages count in every ' +
-        'process that has touched them: the sum over processes would count them several times.',
+        'process that has touched them: the sum over processes would count them several times. A connection ' +
+        'of the kernel’s is the object alone, without extensions and hash table; of proxies only their ' +
+        'processes are counted, not the kernel’s sockets.',
     ],
   },
   garbage: {
