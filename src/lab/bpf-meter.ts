@@ -51,12 +51,9 @@ export class BpfMeter<Counter extends string, Histogram extends string> {
     this.#zero = this.#sums();
   }
 
-  /** cpu = the number of this CPU's slot, slot = its address. Changes r0 … r5. */
-  enter(program: BpfAssembler, cpu: number, slot: number): void {
-    program
-      .call(HELPER_CPU)
-      .and(R0, this.slots - 1)
-      .copy(cpu, R0);
+  /** slot = address of this CPU's slot. Changes r0 … r5. */
+  enter(program: BpfAssembler, slot: number): void {
+    program.call(HELPER_CPU).and(R0, this.slots - 1);
     program.shiftLeft(R0, SLOT_BITS).loadMapValue(slot, this.mapFd).add(slot, R0);
   }
 

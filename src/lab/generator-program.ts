@@ -87,9 +87,16 @@ export function initialState(schedule: Schedule): BigUint64Array {
 }
 
 /** What was sent, from the state. */
-export function sentOf(state: BigUint64Array): { packets: number; seconds: number } {
-  const ns = Number(state[STATE.last / 8] - state[STATE.first / 8]);
-  return { packets: Number(state[STATE.sent / 8]), seconds: ns / 1e9 };
+export interface Sent {
+  readonly packets: number;
+  /** When the first was sent, on the monotonic clock; 0: none was. */
+  readonly firstNs: number;
+  readonly lastNs: number;
+}
+
+export function sentOf(state: BigUint64Array): Sent {
+  const at = (offset: number) => Number(state[offset / 8]);
+  return { packets: at(STATE.sent), firstNs: at(STATE.first), lastNs: at(STATE.last) };
 }
 
 /** Lower half of a flow's source address. */

@@ -24,6 +24,7 @@ import {
   GENERATOR_STATE_SIZE,
   generatorInstructions,
   initialState,
+  type Sent,
   sentOf,
 } from './generator-program.ts';
 import { GENERATED_LENGTH, GROUPS } from './traffic-packet.ts';
@@ -54,9 +55,11 @@ export interface GeneratorOptions {
   readonly checksum?: boolean;
   /** Frames per call of the kernel: pauses between. By default there is one call for all. */
   readonly repeat?: number;
+  /** Writes {"ready":true} before it begins: from then on it may be stopped. */
+  readonly announce?: boolean;
   /** CPU to run on. */
   readonly cpu?: number;
-  /** 0 … 19: how willingly it lets others on its CPU go first. Default 0. */
+  /** -20 … 19: how willingly it lets others on its CPU go first. Default 0. */
   readonly niceness?: number;
 }
 
@@ -127,10 +130,15 @@ const { seconds } = options;
 const burst = options.burst ?? 64;
 updateMapValue(stateFd, 0, initialState({ rate, burst, packets: limit, seconds }));
 
-function sent(): GeneratorReport {
+function sent(): Sent {
   const state = new BigUint64Array(GENERATOR_STATE_SIZE / 8);
   readMapValue(stateFd, 0, state);
-  const { packets, seconds } = sentOf(state);
+  return sentOf(state);
+}
+
+function report(): GeneratorReport {
+  const { packets, firstNs, lastNs } = sent();
+  const seconds = (lastNs - firstNs) / 1e9;
   return { packets, seconds, rate: seconds === 0 ? 0 : (packets - 1) / seconds };
 }
 
@@ -142,19 +150,25 @@ process.on('SIGTERM', () => {
 process.on('SIGALRM', () => {});
 const frame = new Uint8Array(GENERATED_LENGTH);
 const batch = rate === 0 ? FREE_BATCH : PACED_BATCH;
-const deadline = performance.now() / 1000 + PREPARATION_SECONDS + seconds;
+if (options.announce) process.stdout.write(`${JSON.stringify({ ready: true })}\n`);
+await turn();
+let preparation = PREPARATION_SECONDS;
 for (;;) {
-  const left = limit - sent().packets;
-  const secondsLeft = deadline - performance.now() / 1000;
+  const { packets, firstNs } = sent();
+  const left = limit - packets;
+  const sinceFirst = firstNs === 0 ? 0 : (Number(process.hrtime.bigint()) - firstNs) / 1e9;
+  const secondsLeft = seconds - sinceFirst;
   if (isStopped || left <= 0 || secondsLeft <= 0) break;
-  const needed = rate === 0 ? secondsLeft : left / rate + PREPARATION_SECONDS;
-  setAlarm(Math.min(secondsLeft, needed));
+  const needed = rate === 0 ? secondsLeft : Math.min(secondsLeft, left / rate);
+  setAlarm(preparation + needed);
   // At a rate most frames are made and dropped, so only the alarm can say when it is enough.
   const frames = rate === 0 ? Math.min(left, MAXIMUM_REPEAT) : MAXIMUM_REPEAT;
   runLiveFrames(program, frame, link.index, Math.min(options.repeat ?? frames, frames), batch);
+  // On a busy machine the alarm may come before the first frame.
+  preparation *= 2;
   // Signals are heard now: the first turn reads what has come in, the second has told the listeners.
   await turn();
   await turn();
 }
-process.stdout.write(`${JSON.stringify(sent())}\n`);
+process.stdout.write(`${JSON.stringify(report())}\n`);
 process.exit(0);

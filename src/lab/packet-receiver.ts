@@ -20,7 +20,7 @@ import {
 import { readLink } from '../sys/link.ts';
 import { BpfMeter, cpuSlots } from './bpf-meter.ts';
 import { type Percentiles, percentilesOf } from './latency-histogram.ts';
-import { orderStateSize, RECEIVER_COUNTERS, receiverInstructions } from './receiver-program.ts';
+import { ORDER_STATE_SIZE, RECEIVER_COUNTERS, receiverInstructions } from './receiver-program.ts';
 
 /** What the receiver is told, as JSON in its first argument. */
 export interface ReceiverOptions {
@@ -58,14 +58,13 @@ function singleValueMap(name: string, valueSize: number): number {
 }
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ReceiverOptions;
-const slots = cpuSlots(cpus().length);
-const meter = new BpfMeter(RECEIVER_COUNTERS, ['latency'], slots);
+const meter = new BpfMeter(RECEIVER_COUNTERS, ['latency'], cpuSlots(cpus().length));
 const hasOrder = options.order ?? true;
 const gapFd = (options.gap ?? true) ? singleValueMap('weir_gap', 16) : undefined;
 const program = loadXdpProgram(
   receiverInstructions({
     meter,
-    orderFd: hasOrder ? singleValueMap('weir_order', orderStateSize(slots)) : undefined,
+    orderFd: hasOrder ? singleValueMap('weir_order', ORDER_STATE_SIZE) : undefined,
     gapFd,
     latency: options.latency ?? false,
   }),

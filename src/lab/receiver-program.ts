@@ -1,16 +1,18 @@
 // The XDP programs of those who receive: they count and drop what is meant for them, the cheapest way to
 // receive there is, and pass all else on to the kernel.
-// The packet receiver looks into the numbers of generated packets (traffic-packet.ts). For each CPU and
-// group of flows it keeps what it has seen, which is right as long as the packets of a flow come in on
-// one CPU, as they do where queues are chosen by the flow:
+// The packet receiver looks into the numbers of generated packets (traffic-packet.ts). For each group of
+// flows it keeps what it has seen:
 //
 //   order state, 16 bytes:   0 highest number u32   4 run u32   8 window u64
 //
 // Bit i of the window: the number highest - i has come. So a number below the highest is either late
 // (its bit is clear: now set) or doubled (set). One that is below the window counts as late.
 // Another run than the last one begins anew by itself.
+// Any number of CPUs may receive: the packets of a flow come in on one queue and so one after the other,
+// wherever that queue is polled. Flows that share a group (beyond 65,536 flows) may meet in it, and are
+// then counted as late though each is in order; packets, lost ones and the longest gap are always right.
 
-import { BpfAssembler, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 } from '../sys/bpf-assembler.ts';
+import { BpfAssembler, R0, R1, R2, R3, R4, R5, R6, R8, R9, R10 } from '../sys/bpf-assembler.ts';
 import type { BpfMeter } from './bpf-meter.ts';
 import {
   GENERATED_LENGTH,
@@ -34,7 +36,6 @@ const UDP = 17;
 const WINDOW = 64;
 
 const ORDER_BITS = 4;
-const CPU_BITS = 16 + ORDER_BITS;
 
 export const RECEIVER_COUNTERS = [
   'packets',
@@ -45,14 +46,11 @@ export const RECEIVER_COUNTERS = [
 ] as const;
 export type ReceiverMeter = BpfMeter<(typeof RECEIVER_COUNTERS)[number], 'latency'>;
 
-/** Size of the order state for as many CPU slots. */
-export function orderStateSize(slots: number): number {
-  return (slots * GROUPS) << ORDER_BITS;
-}
+export const ORDER_STATE_SIZE = GROUPS << ORDER_BITS;
 
 export interface ReceiverMaps {
   readonly meter: ReceiverMeter;
-  /** One element of orderStateSize bytes, or undefined: order is not looked at. */
+  /** One element of ORDER_STATE_SIZE bytes, or undefined: order is not looked at. */
   readonly orderFd: number | undefined;
   /** One element: the time of the last packet and the longest gap, both u64, in ns; or undefined. */
   readonly gapFd: number | undefined;
@@ -71,10 +69,9 @@ function measureGap(program: BpfAssembler, gapFd: number): void {
 
 /** Compares the packet's number with what has come in before. Changes r0 … r5. */
 function lookAtOrder(program: BpfAssembler, orderFd: number, meter: ReceiverMeter): void {
-  // r1 = state of this CPU (r7) and group; r3 = highest number up to now, r4 = this one
+  // r1 = state of the group; r3 = highest number up to now, r4 = this one
   program.loadHalf(R2, R6, GROUP).shiftLeft(R2, ORDER_BITS);
-  program.copy(R3, R7).shiftLeft(R3, CPU_BITS);
-  program.loadMapValue(R1, orderFd).add(R1, R3).add(R1, R2);
+  program.loadMapValue(R1, orderFd).add(R1, R2);
   program.loadWord(R4, R6, NUMBER).loadWord(R5, R6, RUN).loadWord(R3, R1, 4);
   program.jumpIfDiffers(R3, R5, 'new-run');
   program.loadWord(R3, R1, 0).loadDouble(R2, R1, 8);
@@ -117,7 +114,7 @@ export function receiverInstructions(maps: ReceiverMaps): Uint8Array {
     .loadHalf(R2, R6, RUN_MARK)
     .jumpIfNotEqual(R2, MARK, 'pass')
     .subtract(R8, R6);
-  meter.enter(program, R7, R9);
+  meter.enter(program, R9);
   meter.count(program, R9, 'packets', R1);
   meter.count(program, R9, 'bytes', R1, R8);
   if (gapFd !== undefined || maps.latency) program.call(HELPER_TIME).copy(R8, R0);

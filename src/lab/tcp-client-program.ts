@@ -182,8 +182,7 @@ export function tcpClientInstructions(
   const nothing = new Uint8Array(0);
   const program = new BpfAssembler();
   select(program, service);
-  // The number of the CPU is not needed: its register is used again at once.
-  meter.enter(program, R2, R9);
+  meter.enter(program, R9);
   program.loadByte(R2, R6, TRANSPORT + 13).jumpIfAny(R2, RST, 'reset');
   program.and(R2, SYN_ACK).jumpIfNotEqual(R2, SYN_ACK, 'established');
   meter.count(program, R9, 'accepted', R2);

@@ -4,9 +4,8 @@
 
 import { cpus } from 'node:os';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { packet, type TcpSpec } from '../../test/support/packet-builder.ts';
-import { allowedCpus, runOnCpus } from '../sys/affinity.ts';
 import {
   createMap,
   loadXdpProgram,
@@ -31,7 +30,7 @@ import {
 } from './generator-program.ts';
 import { bucketOf } from './latency-histogram.ts';
 import { privileges } from './privileges.ts';
-import { orderStateSize, RECEIVER_COUNTERS, receiverInstructions } from './receiver-program.ts';
+import { ORDER_STATE_SIZE, RECEIVER_COUNTERS, receiverInstructions } from './receiver-program.ts';
 import {
   TCP_CLIENT_COUNTERS,
   TCP_CLIENT_HISTOGRAMS,
@@ -48,9 +47,6 @@ const slots = cpuSlots(cpus().length);
 
 const { bpfProblem } = privileges();
 if (bpfProblem !== undefined) console.log(`skipped, the lab's XDP programs: ${bpfProblem}`);
-
-// What a receiver has seen it remembers for each CPU.
-beforeAll(() => runOnCpus([allowedCpus()[0]]));
 
 function singleValueMap(valueSize: number): number {
   return createMap({ type: MAP_TYPE_ARRAY, keySize: 4, valueSize, entries: 1, name: 'weir_test' });
@@ -172,7 +168,7 @@ function generated(group: number, number: number, run = 1, time = 0n): Uint8Arra
 
 function receiver(latency = false) {
   const meter = new BpfMeter(RECEIVER_COUNTERS, ['latency'], slots);
-  const orderFd = singleValueMap(orderStateSize(slots));
+  const orderFd = singleValueMap(ORDER_STATE_SIZE);
   const gapFd = singleValueMap(16);
   const instructions = receiverInstructions({ meter, orderFd, gapFd, latency });
   const programFd = loadXdpProgram(instructions, 'weir_test');

@@ -53,7 +53,7 @@ interface Speaker {
   ask<Line>(command: string): Promise<Line>;
 }
 
-function speak(program: string, options: Place): Speaker {
+function speak<Options extends Place>(program: string, options: Options): Speaker {
   const { namespace, ...rest } = options;
   const logFile = `${makeScratchFolder(program)}/log`;
   const process = startLabProgram(program, [JSON.stringify(rest)], {
@@ -85,14 +85,23 @@ function speak(program: string, options: Place): Speaker {
   return { process, next, ask };
 }
 
+/** A signal that comes just before a call of the kernel does not end it, so there is another. */
+const STOP_INTERVAL_MS = 200;
+
+/** Ends a program by SIGTERM, as often as it takes; it writes its report then. */
+async function stopped<Report>({ process }: Speaker, report: Promise<Report>): Promise<Report> {
+  const kill = () => process.child.kill('SIGTERM');
+  kill();
+  const timer = setInterval(kill, STOP_INTERVAL_MS);
+  return report.finally(() => clearInterval(timer));
+}
+
 /** Begins to offer packets. The caller awaits `report`. */
 export function startTraffic(options: TrafficOptions): TrafficRun {
-  const speaker = speak('packet-generator', options);
-  const report = speaker.next<GeneratorReport>();
-  const stop = () => {
-    speaker.process.child.kill('SIGTERM');
-    return report;
-  };
+  const speaker = speak('packet-generator', { ...options, announce: true });
+  const ready = speaker.next();
+  const report = ready.then(() => speaker.next<GeneratorReport>());
+  const stop = () => ready.then(() => stopped(speaker, report));
   return { report, stop };
 }
 
@@ -139,7 +148,10 @@ async function drained(receiver: Receiver): Promise<ReceiverReading> {
 /**
  * Offers UDP packets and tells what became of them. The receiver is set to zero at the beginning.
  *   const receiver = await startReceiver({ namespace, interface: 'up0' });
+ *   const all = { order: 'sequential', packets: 65536, rate: 200_000, seconds: 5 } as const;
+ *   await offerUdp({ …, flows: 65536, ...all }, receiver); // every connection has been made
  *   const { lost, longestGapNs } = await offerUdp({ …, rate: 500_000, flows: 65536, seconds: 3 }, receiver);
+ * Who shares the generator's CPU takes from its rate: look at `offeredRate`, not at what was asked for.
  */
 export async function offerUdp(traffic: TrafficOptions, receiver: Receiver): Promise<OfferResult> {
   await receiver.reset();
@@ -171,9 +183,5 @@ export async function startTcpClient(options: TcpClientOptions & Place): Promise
   const speaker = speak('tcp-client', options);
   await speaker.next();
   const report = speaker.next<TcpClientReport>();
-  const stop = () => {
-    speaker.process.child.kill('SIGTERM');
-    return report;
-  };
-  return { report, stop };
+  return { report, stop: () => stopped(speaker, report) };
 }
