@@ -10,18 +10,17 @@ import {
   accessSync,
   constants,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
   statSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { argv, env, execPath, exit, platform, stdout, versions } from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { BUILD_STAMP } from './build.mjs';
 
 const THIS_FILE = fileURLToPath(import.meta.url);
 
@@ -31,7 +30,6 @@ export const TOP = dirname(dirname(THIS_FILE));
 const MINIMUM_NODE = [20, 19];
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 const INSTALL_STAMP = join(TOP, 'node_modules', '.weir-setup-stamp');
-const BUILD_STAMP = join(TOP, 'dist', '.weir-build-stamp');
 const POLICY_FILE = '/usr/sbin/policy-rc.d';
 const POLICY_MARK = '# made by the set-up of weir, to be removed by it';
 
@@ -246,23 +244,20 @@ function newestChangeMs(path) {
 }
 
 function compile() {
-  const inputs = ['src', 'bench', 'test/support', 'tsconfig.json', 'tsconfig.build.json'];
+  const inputs = [
+    'src',
+    'bench',
+    'test/support',
+    'tools/build.mjs',
+    'tsconfig.json',
+    'tsconfig.build.json',
+  ];
   const changed = Math.max(
     ...inputs.map((path) => newestChangeMs(join(TOP, path))),
     newestChangeMs(INSTALL_STAMP),
   );
   if (existsSync(BUILD_STAMP) && statSync(BUILD_STAMP).mtimeMs > changed) return 'up to date';
-  // The stamp bears the time at which the build began: a file saved meanwhile is newer than it.
-  const begun = new Date();
-  runQuietly(
-    execPath,
-    [join(TOP, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'],
-    {},
-    'Mend the type errors above.',
-  );
-  mkdirSync(dirname(BUILD_STAMP), { recursive: true });
-  writeFileSync(BUILD_STAMP, '');
-  utimesSync(BUILD_STAMP, begun, begun);
+  runQuietly(execPath, [join(TOP, 'tools', 'build.mjs')], {}, 'Mend the type errors above.');
   return 'compiled';
 }
 

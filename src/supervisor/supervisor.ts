@@ -74,7 +74,10 @@ const FIRST_INHERITED = 3;
  * After that there is no garbage. In megabytes.
  */
 const SWITCHING_NODE_OPTIONS = ['--min-semi-space-size=16', '--initial-heap-size=64'];
-const SWITCHING_ENTRY_POINT = fileURLToPath(new URL('../switching/main.js', import.meta.url));
+/** `switching/main.ts` with all that it imports, in one file (tools/build.mjs). */
+const SWITCHING_ENTRY_POINT = fileURLToPath(
+  new URL('../../switching-processor.js', import.meta.url),
+);
 const CONTROL_ENTRY_POINT = fileURLToPath(new URL('../control/main.js', import.meta.url));
 
 export class Supervisor {

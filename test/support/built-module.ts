@@ -25,13 +25,11 @@ let built = false;
 function build(): void {
   if (built) return;
   built = true;
-  const stamp = join(TOP, 'dist', '.tsbuildinfo');
+  const stamp = join(TOP, 'dist', '.weir-build-stamp');
   const folders = [join(TOP, 'src'), join(TOP, 'test', 'support')];
   const newest = Math.max(...folders.map(newestSource));
   if (existsSync(stamp) && statSync(stamp).mtimeMs > newest) return;
-  const compiler = join(TOP, 'node_modules', 'typescript', 'bin', 'tsc');
-  const project = join(TOP, 'tsconfig.build.json');
-  spawnSync(execPath, [compiler, '-p', project], { cwd: TOP, stdio: 'inherit' });
+  spawnSync(execPath, [join(TOP, 'tools', 'build.mjs')], { cwd: TOP, stdio: 'inherit' });
 }
 
 /** URL of the built form of e.g. 'src/sys/libc.ts'. */
