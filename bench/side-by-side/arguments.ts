@@ -46,7 +46,8 @@ export function usage({ parts, contenders }: Choices): string {
   --contenders a,b   only these contenders
   --rounds N         rounds (default ${FULL_ROUNDS}, with --quick ${QUICK_ROUNDS})
   --json             the result on standard output instead of tables
-  --output FILE      where the result is written (default bench/results/<date>-<quick|full>.json)
+  --output FILE      where the result is written (default bench/results/<date>-<quick|full>.json);
+                     bench/results/reference.json rewrites docs/benchmarks.md, too
   --trial            windows too short for figures: only whether everything works
   --help             this text
 

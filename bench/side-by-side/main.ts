@@ -12,12 +12,16 @@ import { LOAD_CPU } from './bench-network.ts';
 import { CONTENDERS } from './contenders.ts';
 import { PARTS } from './parts.ts';
 import { terminalReport } from './report/terminal.ts';
+import { writeDocument } from './report/write-document.ts';
 import type { BenchResult } from './result.ts';
 import { BenchRun } from './run.ts';
 
 const FAILED = 1;
 const WRONG_USAGE = 2;
 const BROKEN_OFF = 130;
+
+/** The one result that is committed: docs/benchmarks.md is made from it. */
+const REFERENCE = join(topFolder(), 'bench', 'results', 'reference.json');
 
 /** bench/results/2026-01-31T1200-quick.json: no run writes over another one's. */
 function resultPath({ startedAt, isQuick }: BenchResult): string {
@@ -42,7 +46,8 @@ async function measure(wanted: BenchArguments, args: readonly string[]): Promise
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, text);
   process.stdout.write(wanted.isJson ? text : terminalReport(result));
-  process.stderr.write(`written: ${path}\n`);
+  const written = path === REFERENCE ? [path, ...writeDocument(result)] : [path];
+  process.stderr.write(`written: ${written.join('\n         ')}\n`);
   return run.failures > 0 || result.series.length === 0 ? FAILED : 0;
 }
 

@@ -304,7 +304,8 @@ async function measureOnOneCore(
   const connections = context.isTrial ? 1024 : CURVE_CONNECTIONS;
   await context.withContender(
     contender,
-    { ...wantedFor(connections), receivesItself: true },
+    // Without sleep it would keep the kernel's threads from their CPU until its time slice ends.
+    { ...wantedFor(connections), idle: 'adaptive', receivesItself: true },
     async ({ target }, network) => {
       const bench = await Bench.start(network, target, connections);
       try {
