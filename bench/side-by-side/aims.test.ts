@@ -110,6 +110,20 @@ describe('aims', () => {
     expect(aimOf('sleeping', all).isMet).toBe(false);
   });
 
+  it('memory: ours alone counts, and the largest of it', () => {
+    const taken = (measure: string, contender: string, unit: string, value: number) => ({
+      ...series('memory', measure, contender, {}, value),
+      unit,
+    });
+    const ours = taken('memory of a connection', 'weir-af-xdp', 'bytes', 144);
+    const theirs = taken('memory of a connection', 'nftables', 'bytes', 256);
+    const other = taken('memory per connection', 'weir-af-xdp', 'MiB', 999);
+    expect(aimOf('200 bytes', [ours, theirs, other]).isMet).toBe(true);
+    const filter = taken('bytes per connection', 'filter', 'bytes', 201);
+    expect(aimOf('200 bytes', [ours, filter]).isMet).toBe(false);
+    expect(aimOf('200 bytes', [theirs]).isMet).toBeUndefined();
+  });
+
   it('garbage: only a whole minute without a collection will do', () => {
     const found = (seconds: number, ...values: number[]) =>
       aimOf('garbage', [

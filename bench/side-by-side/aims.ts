@@ -158,8 +158,8 @@ function againstProxies(result: Measured, query: Query, contender: string, most:
 function bytesPerConnection(result: Measured): Found {
   const found = result.series.filter(
     ({ measure, unit, contender }) =>
-      /bytes.*per connection/.test(measure) &&
-      /^bytes/.test(unit) &&
+      /\b(per|of a) connection\b/.test(measure) &&
+      unit === 'bytes' &&
       (contender === 'filter' || contender.startsWith('weir')),
   );
   if (found.length === 0) return NOTHING;

@@ -6,9 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { cleanAll } from '../../src/lab/clean-up.ts';
 import { topFolder } from '../../src/lab/command.ts';
-import { runOnCpus } from '../../src/sys/affinity.ts';
 import { type BenchArguments, readArguments, usage } from './arguments.ts';
-import { LOAD_CPU } from './bench-network.ts';
 import { CONTENDERS } from './contenders.ts';
 import { PARTS } from './parts.ts';
 import { terminalReport } from './report/terminal.ts';
@@ -34,8 +32,6 @@ async function measure(wanted: BenchArguments, args: readonly string[]): Promise
   // Exit handlers take everything down; with no listener of ours the signal would end us before.
   process.on('SIGINT', () => process.exit(BROKEN_OFF));
   process.on('SIGTERM', () => process.exit(BROKEN_OFF));
-  // Whatever is started inherits it, unless it chooses for itself, as contenders do.
-  runOnCpus([LOAD_CPU]);
   const run = new BenchRun(wanted);
   const result = await run.run(
     ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' '),

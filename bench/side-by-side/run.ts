@@ -5,13 +5,12 @@
 
 import { clearLeftovers } from '../../src/lab/clean-up.ts';
 import { skipReason } from '../../src/lab/privileges.ts';
-import { onlineCpus, runOnCpus } from '../../src/sys/affinity.ts';
 import { findAims } from './aims.ts';
 import type { BenchArguments } from './arguments.ts';
-import { BenchNetwork, LOAD_CPU } from './bench-network.ts';
+import { BenchNetwork } from './bench-network.ts';
 import type { Contender, RunningContender, Wanted } from './contender.ts';
 import { CONTENDERS } from './contenders.ts';
-import { confine } from './cpu-time.ts';
+import { confine, onLoadCpu } from './cpu-time.ts';
 import { describeMachine, machineTime, revision } from './machine.ts';
 import type { Part, PartContext } from './part.ts';
 import { PARTS, type PlannedPart } from './parts.ts';
@@ -34,7 +33,6 @@ export class BenchRun {
   readonly #wanted: BenchArguments;
   readonly #log = new ResultLog();
   readonly #progress = new Progress();
-  readonly #allCpus = onlineCpus();
   readonly #drivers = new Set<string>();
   #network: BenchNetwork | undefined;
   #isNetworkSpoilt = false;
@@ -151,16 +149,14 @@ export class BenchRun {
       const network = this.#network ?? this.#networkFor(1);
       network.forgetNeighbors();
       // It binds itself to the CPUs under test; what it leaves floating belongs beside the load.
-      runOnCpus(this.#allCpus);
-      running = await contender.start(network, wanted);
-      runOnCpus([LOAD_CPU]);
-      confine(running.processes(), wanted.cpus);
-      if (running.drivers !== undefined) this.#drivers.add(running.drivers);
-      await use(running, network);
+      const started = await contender.start(network, wanted);
+      running = started;
+      confine(started.processes(), wanted.cpus);
+      if (started.drivers !== undefined) this.#drivers.add(started.drivers);
+      await onLoadCpu(() => use(started, network));
     } catch (error) {
       this.#fail(part, contender.name, error);
     }
-    runOnCpus([LOAD_CPU]);
     try {
       await running?.stop();
     } catch (error) {
