@@ -1,10 +1,21 @@
-// The packet filter alone: nanoseconds per packet of established UDP connections met at random, through
-// the real packet engine, filter and tables of one switching processor, on an interface made of memory
-// that neither receives nor sends anything. The cost of making the packets is measured by itself in the
-// same run and taken off.
-//   node dist/bench/micro/filter.js [connections …]
+// The packet filter alone: nanoseconds of CPU time per packet through the real packet engine, filter and
+// tables of one switching processor, on an interface made of memory that neither receives nor sends
+// anything. For each number of connections in the table:
+//   known        UDP packets of established connections met at random
+//   no service   UDP packets from the same clients to a port of ours where there is no service: looked
+//                for in the connection table, refused, discarded ('invalid-service')
+//   new          the first packets of all the connections, into an empty table
+// The cost of making the packets is measured by itself in the same round and taken off. The same in C is
+// bench/c-twin/filter.c; what is measured here and there must stay the same.
+//   node dist/bench/micro/filter.js [--json] [--rounds N] [--packets N] [connections …]
 
+import { parseArgs } from 'node:util';
 import '../../src/switching/inlining.ts';
+import {
+  COUNTER_CONNECTIONS_TAKEN,
+  countersBase,
+  readCounters,
+} from '../../src/memory/counters.ts';
 import type { FramePool } from '../../src/memory/frame-pool.ts';
 import {
   computeLayout,
@@ -22,6 +33,7 @@ import { SwitchingProcessor } from '../../src/switching/processor.ts';
 import { attachMemoryFile, createMemoryFile } from '../../src/sys/main-memory.ts';
 import { writeConfigurationTable } from '../../src/tables/configuration-writer.ts';
 import { writeRoutingTable } from '../../src/tables/routing-builder.ts';
+import * as checksum from '../../src/wire/checksum.ts';
 import * as ethernet from '../../src/wire/ethernet.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import * as udp from '../../src/wire/udp.ts';
@@ -33,13 +45,18 @@ const SWITCH_OUTSIDE = ipv4.parseAddress('10.1.0.1');
 const SWITCH_INSIDE = ipv4.parseAddress('10.2.0.1');
 const BACKEND = ipv4.parseAddress('10.2.0.11');
 const SERVICE_PORT = 53;
+/** Nobody serves here. */
+const OTHER_PORT = 54;
+/** The 16-bit words of the header that are the same in all packets, added up. */
+const REST_OF_HEADER = 0x4500 + 0x002e + 0x4000 + 0x4011 + (SERVICE >>> 16) + (SERVICE & 0xffff);
 const FRAME_LENGTH = 60;
 const MAC_LOW = [0x0a000001, 0x0a000002];
 const BURST = 64;
 /** Clients' ports: the rest of the connection's number goes into the address. */
 const PORTS = 32768;
-const ROUNDS = 9;
-const PACKETS_PER_ROUND = 2_000_000;
+const GENERATOR_BITS = 25;
+const CONNECTION_SIZE = 128;
+const LARGEST_ROUNDS = 99;
 
 /** Makes packets of connections chosen by a linear congruential generator; swallows what is sent. */
 class TreadmillQueue implements InterfaceQueue {
@@ -50,8 +67,9 @@ class TreadmillQueue implements InterfaceQueue {
   private readonly sent = new Int32Array(4096);
   private sentCount = 0;
   private state = 12345;
-  /** Connections to draw from; a power of two. 0: no packets. */
+  /** Connections to draw from. 0: no packets. */
   connections = 0;
+  port = SERVICE_PORT;
   /** When not negative, connections are made in order from here instead. */
   next = -1;
 
@@ -74,11 +92,12 @@ class TreadmillQueue implements InterfaceQueue {
   private draw(): number {
     if (this.next >= 0) {
       const number = this.next;
-      this.next = (number + 1) & (this.connections - 1);
+      this.next = number + 1 === this.connections ? 0 : number + 1;
       return number;
     }
     this.state = (Math.imul(this.state, 1103515245) + 12345) | 0;
-    return (this.state >>> 7) & (this.connections - 1);
+    const random = this.state >>> (32 - GENERATOR_BITS);
+    return Math.floor((random * this.connections) / (1 << GENERATOR_BITS));
   }
 
   /** Writes every byte that the filter reads or has changed. */
@@ -93,10 +112,11 @@ class TreadmillQueue implements InterfaceQueue {
     view.setInt32(network + 8, 0x40110000);
     ipv4.setSource(view, network, source);
     ipv4.setDestination(view, network, SERVICE);
-    ipv4.setHeaderChecksum(view, network, ipv4.computeHeaderChecksum(view, network));
+    const sum = REST_OF_HEADER + (source >>> 16) + (source & 0xffff);
+    ipv4.setHeaderChecksum(view, network, checksum.complement(checksum.fold(sum)));
     const transport = network + ipv4.HEADER_SIZE;
     udp.setSourcePort(view, transport, 1024 + (connection % PORTS));
-    udp.setDestinationPort(view, transport, SERVICE_PORT);
+    udp.setDestinationPort(view, transport, this.port);
     udp.setLength(view, transport, 26);
     udp.setChecksum(view, transport, 0);
   }
@@ -194,8 +214,10 @@ function prepare(connections: number) {
     const { neighbors } = processor;
     neighbors.setPermanent(neighbors.findOrCreate(1, BACKEND + id, 1000), 0x0200, 77 + id, 1000);
   }
-  return { processor, outside: queues[0], pool: processor.pool, pages: file.hugePages };
+  return { memory, processor, outside: queues[0], pages: file.hugePages ? 'huge' : 'small' };
 }
+
+type Prepared = ReturnType<typeof prepare>;
 
 /** CPU time of this process, so that others on the machine count less. */
 function cpuNanoseconds(): number {
@@ -203,61 +225,132 @@ function cpuNanoseconds(): number {
   return (user + system) * 1000;
 }
 
-function nanoseconds(packets: number, start: number): number {
-  return (cpuNanoseconds() - start) / packets;
-}
-
-/** Cost of the treadmill alone: takes, writes and gives back frames. */
-function measureMaking(queue: TreadmillQueue, pool: FramePool): number {
+/** Cost of the treadmill alone, for each packet: takes, writes and gives back frames. */
+function measureMaking(queue: TreadmillQueue, packets: number): number {
   const offsets = new Int32Array(BURST);
   const lengths = new Int32Array(BURST);
   const start = cpuNanoseconds();
-  for (let done = 0; done < PACKETS_PER_ROUND; done += BURST) {
+  for (let done = 0; done < packets; done += BURST) {
     queue.receiveBurst(offsets, lengths, BURST);
     for (let i = 0; i < BURST; i++) queue.transmit(offsets[i]);
     queue.reclaim();
   }
-  void pool;
-  return nanoseconds(PACKETS_PER_ROUND, start);
+  return (cpuNanoseconds() - start) / packets;
 }
 
-function median(values: number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1];
-}
-
-/** One size: inserts all connections, then measures hits at random. */
-function measure(connections: number) {
-  const { processor, outside, pool } = prepare(connections);
-  let now = 1000;
-  outside.connections = connections;
-  outside.next = 0;
+/** Packets made, switched and given back: nanoseconds for each. */
+function measureTurns(processor: SwitchingProcessor, packets: number, nowMs: number): number {
   const start = cpuNanoseconds();
-  for (let done = 0; done < connections; done += BURST) processor.turn(now);
-  const insert = nanoseconds(connections, start);
-  outside.next = -1;
-  const making: number[] = [];
-  const whole: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    making.push(measureMaking(outside, pool));
-    const began = cpuNanoseconds();
-    for (let done = 0; done < PACKETS_PER_ROUND; done += BURST) processor.turn(now);
-    whole.push(nanoseconds(PACKETS_PER_ROUND, began));
-    now += 10;
-  }
-  const net = whole.map((value, i) => value - making[i]);
-  return { insert, best: Math.min(...net), net: median(net), making: median(making) };
+  for (let done = 0; done < packets; done += BURST) processor.turn(nowMs);
+  return (cpuNanoseconds() - start) / packets;
 }
 
-const sizes = process.argv.slice(2).map(Number);
-process.stdout.write(
-  'packet filter, one processor, UDP, 60-byte frames, ns per packet of CPU time\n',
-);
-process.stdout.write('connections   known: best of 9   median   making packets   first packet\n');
-for (const connections of sizes.length > 0 ? sizes : [1024, 65536, 1048576]) {
-  const { insert, best, net, making } = measure(connections);
-  const column = (value: number, width: number): string => value.toFixed(1).padStart(width);
+/** The connection table as after start; its pages stay. */
+function wipe({ memory }: Prepared): void {
+  const { connectionBitmap, connectionRecords, connections } = memory.layout;
+  const end = connectionRecords + CONNECTION_SIZE * connections;
+  memory.words.fill(0, connectionBitmap >> 2, end >> 2);
+  memory.doubles[countersBase(memory, 0) + COUNTER_CONNECTIONS_TAKEN] = 0;
+}
+
+/** First packets of all connections, again and again until there were enough to measure. */
+function measureNew(bench: Prepared, connections: number, packets: number, nowMs: number): number {
+  const { outside, processor } = bench;
+  const each = connections - (connections % BURST);
+  let total = 0;
+  let passes = 0;
+  for (let done = 0; done < packets || passes === 0; done += each, passes++) {
+    wipe(bench);
+    outside.next = 0;
+    total += measureTurns(processor, each, nowMs);
+  }
+  // Those that do not fill a burst are needed, not measured.
+  if (each !== connections) processor.turn(nowMs);
+  outside.next = -1;
+  return total / passes;
+}
+
+/** One size: each measure once in every round, from the packets made alone to new connections. */
+function measure(connections: number, rounds: number, packets: number) {
+  const bench = prepare(connections);
+  const { memory, outside, processor } = bench;
+  const warmUp = Math.ceil(packets / 4 / BURST) * BURST;
+  outside.connections = connections;
+  measureNew(bench, connections, warmUp, 1000);
+  measureTurns(processor, warmUp, 1000);
+  const [making, known, noService, fresh]: number[][] = [[], [], [], []];
+  for (let round = 0; round < rounds; round++) {
+    const nowMs = 1000 + 10 * round;
+    outside.port = SERVICE_PORT;
+    const made = measureMaking(outside, packets);
+    making.push(made);
+    known.push(measureTurns(processor, packets, nowMs) - made);
+    outside.port = OTHER_PORT;
+    noService.push(measureTurns(processor, packets, nowMs) - made);
+    outside.port = SERVICE_PORT;
+    fresh.push(measureNew(bench, connections, packets, nowMs) - made);
+  }
+  const { connectionBitmap, connectionRecords, connections: capacity } = memory.layout;
+  const end = connectionRecords + CONNECTION_SIZE * capacity;
+  const { reasons, single } = readCounters(memory);
+  return {
+    connections,
+    held: single.connectionsTaken,
+    bytesPerConnection: (end - connectionBitmap) / capacity,
+    pages: bench.pages,
+    making,
+    known,
+    noService,
+    new: fresh,
+    reasons: Object.fromEntries(Object.entries(reasons).filter(([, count]) => count > 0)),
+  };
+}
+
+type Measured = ReturnType<typeof measure>;
+
+/** `best / median`. */
+function cell(values: readonly number[], width: number): string {
+  const sorted = [...values].sort((a, b) => a - b);
+  const median = sorted[sorted.length >> 1];
+  return `${sorted[0].toFixed(1)} / ${median.toFixed(1)}`.padStart(width);
+}
+
+function printRow(row: Measured): void {
   process.stdout.write(
-    `${String(connections).padStart(11)}   ${column(best, 16)}   ${column(net, 6)}   ` +
-      `${column(making, 14)}   ${column(insert, 12)}\n`,
+    `${String(row.connections).padStart(11)}   ${cell(row.known, 15)}   ` +
+      `${cell(row.noService, 15)}   ${cell(row.new, 15)}   ${cell(row.making, 13)}   ` +
+      `${row.bytesPerConnection.toFixed(1).padStart(5)}\n`,
   );
 }
+
+function main(): void {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean', default: false },
+      rounds: { type: 'string', default: '9' },
+      packets: { type: 'string', default: '2000000' },
+    },
+  });
+  const rounds = Math.min(LARGEST_ROUNDS, Math.max(1, Number(values.rounds)));
+  const packets = Math.ceil(Number(values.packets) / BURST) * BURST;
+  const sizes = positionals.length > 0 ? positionals.map(Number) : [1024, 65536, 1048576];
+  const results: Measured[] = [];
+  if (!values.json) {
+    process.stdout.write(
+      'packet filter, one processor, UDP, 60-byte frames, ns per packet of CPU time, ' +
+        `best / median of ${rounds}\n` +
+        'connections             known        no service    new connection   ' +
+        'making packets   bytes per connection\n',
+    );
+  }
+  for (const size of sizes) {
+    const row = measure(Math.max(BURST, size), rounds, packets);
+    results.push(row);
+    if (!values.json) printRow(row);
+  }
+  const result = { filter: 'weir filter', rounds, packetsPerRound: packets, results };
+  if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+main();
