@@ -3,7 +3,8 @@
 // returns to its event loop, so nothing within it could tell; V8 itself is told to, by a few lines that
 // Node loads before the program when the environment says so:
 //
-//   collections        one line each on standard output, with milliseconds since the process began
+//   collections        one line each on standard output, with milliseconds since V8 began; the first is
+//                      asked for, at a time that is noted, so that the others' times are known
 //   deoptimisations    several lines each, at once, in a file of this trace's own
 //
 // Standard output is written when it fills or the process ends: to be read after weir has stopped.
@@ -27,15 +28,23 @@ function preload(folder: string): string {
   const text = `
     import { setFlagsFromString } from 'node:v8';
     import { writeFileSync } from 'node:fs';
+    import { runInNewContext } from 'node:vm';
     if (process.argv[2]?.startsWith('weir: switching')) {
       const prefix = ${prefix} + process.pid;
-      writeFileSync(prefix + '${START}', String(performance.timeOrigin));
       setFlagsFromString('--trace-gc');
+      setFlagsFromString('--expose-gc');
+      runInNewContext('gc')();
+      writeFileSync(prefix + '${START}', String(process.hrtime.bigint()));
       setFlagsFromString('--redirect-code-traces');
       setFlagsFromString('--redirect-code-traces-to=' + prefix + '${CODE}');
       setFlagsFromString('--trace-deopt');
     }`;
   return `data:text/javascript,${encodeURIComponent(text)}`;
+}
+
+/** The clock that all processes of a machine share and nobody sets, in milliseconds. */
+export function traceTimeMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
 }
 
 export class CollectionTrace {
@@ -66,18 +75,22 @@ export class CollectionTrace {
   }
 
   /**
-   * The collections of garbage between two times (milliseconds since 1970), as V8 calls them.
+   * The collections of garbage between two times (`traceTimeMs`), as V8 calls them.
    * @param log weir's standard output, after it has stopped
    */
   collections(log: string, fromMs: number, toMs: number): string[] {
     const found: string[] = [];
+    const origins = new Map<string, number>();
     for (const line of log.split('\n')) {
       const match = COLLECTION.exec(line);
       if (match === null) continue;
       const [, pid, afterMs, name] = match;
       const start = join(this.#folder, `${pid}${START}`);
       if (!existsSync(start)) continue;
-      const at = Number(readFileSync(start, 'utf8')) + Number(afterMs);
+      // The first is the one that was asked for, at a time that is known.
+      const asked = Number(readFileSync(start, 'utf8')) / 1e6;
+      if (!origins.has(pid)) origins.set(pid, asked - Number(afterMs));
+      const at = origins.get(pid)! + Number(afterMs);
       if (at >= fromMs && at <= toMs) found.push(name);
     }
     return found;

@@ -3,7 +3,7 @@
 // counted, in which V8 compiles what it sees often. After that there should be nothing: a collection is a
 // pause of the switch.
 
-import { CollectionTrace } from '../../../src/lab/collections.ts';
+import { CollectionTrace, traceTimeMs } from '../../../src/lab/collections.ts';
 import { startTraffic } from '../../../src/lab/traffic.ts';
 import { WeirProcess } from '../../../src/lab/weir-process.ts';
 import { CONTENDER_CPU, LOAD_CPU } from '../bench-network.ts';
@@ -17,6 +17,7 @@ const WARM_UP_SECONDS = 2;
 const SECONDS = 60;
 const QUICK_SECONDS = 5;
 const MILLION = 1e6;
+const SETTLE_MS = 500;
 /** At which connections are made, and how long that may take. */
 const MAKING_RATE = 200_000;
 const MAKING_SECONDS = 2;
@@ -77,15 +78,17 @@ async function measure(context: PartContext, name: WeirName, seconds: number): P
     const traffic = startTraffic(load);
     while ((await received(weir)) === before) await sleepUntil(Date.now() + 20);
     await sleepUntil(Date.now() + WARM_UP_SECONDS * 1000);
-    const fromMs = Date.now();
+    const fromMs = traceTimeMs();
     const lost = trace.deoptimisations().length;
     const from = await received(weir);
     context.say(`${name}: ${seconds} seconds of full load`);
-    await sleepUntil(fromMs + seconds * 1000);
-    const toMs = Date.now();
+    await sleepUntil(Date.now() + seconds * 1000);
+    const toMs = traceTimeMs();
     const packets = (await received(weir)) - from;
     const thrownAway = trace.deoptimisations().slice(lost);
     await traffic.stop();
+    // A process that ends collects once more: well after the time that counts.
+    await sleepUntil(Date.now() + SETTLE_MS);
     await weir.stop();
     if (trace.processes !== 1) throw new Error(`${trace.processes} processors were traced`);
     const record = (what: string, unit: string, better: Measure['better'], value: number) =>
