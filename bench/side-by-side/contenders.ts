@@ -1,6 +1,7 @@
 // All contenders, in the order in which tables show them.
 
 import type { Contender } from './contender.ts';
+import { cTwin } from './contenders/c-twin.ts';
 import { direct } from './contenders/direct.ts';
 import { haproxy } from './contenders/haproxy.ts';
 import { nftables } from './contenders/nftables.ts';
@@ -16,4 +17,5 @@ export const CONTENDERS: readonly Contender[] = [
   nginx,
   direct,
   xdpRedirect,
+  cTwin,
 ];

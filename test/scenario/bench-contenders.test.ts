@@ -10,6 +10,7 @@ import { cleanAll } from '../../src/lab/clean-up.ts';
 import { execute, start } from '../../src/lab/command.ts';
 import { skipReason } from '../../src/lab/privileges.ts';
 import { startWebServer } from '../../src/lab/servers.ts';
+import { onlineCpus } from '../../src/sys/affinity.ts';
 
 const TCP_PORT = 8080;
 const UDP_PORT = 7000;
@@ -93,7 +94,7 @@ describe.skipIf(reason !== undefined)('contenders', () => {
       backends: 2,
       connections: 1024,
       processors: 1,
-      cpus: [0],
+      cpus: [onlineCpus().at(-1)!],
       idle: 'adaptive',
     });
     // These two know one server only; the others take them in turn.

@@ -5,31 +5,22 @@
 // which packets are lost or out of order.
 // The same is offered to everybody: as much as generator and receiver can carry together over a bare
 // cable on their CPU. What nothing can pass is no measure of a switch.
-// weir and its C twin are measured twice: with the kernel's half of receiving on the sender's CPU, as a
+// weir is measured twice: with the kernel's half of receiving on the sender's CPU, as a
 // veth has it unless told otherwise, and with all of it on the one core that the kernel's own forwarding
 // has to do with, too ('all on one core').
 // The highest rate without loss is found by halving, in the spirit of RFC 2544 section 26.1.
 
 import { cpus as machineCpus } from 'node:os';
-import {
-  type OfferResult,
-  offerUdp,
-  type Receiver,
-  startReceiver,
-  startTraffic,
-  type TrafficOptions,
-} from '../../../src/lab/traffic.ts';
-import { type BenchNetwork, CONTENDER_CPU, LOAD_CPU } from '../bench-network.ts';
-import type { Contender, RunningContender, Target, Wanted } from '../contender.ts';
+import { startReceiver, startTraffic, type TrafficOptions } from '../../../src/lab/traffic.ts';
+import { type BenchNetwork, CONTENDER_CPU } from '../bench-network.ts';
+import type { Contender, RunningContender, Wanted } from '../contender.ts';
 import { mostProxied } from '../contenders/proxy.ts';
 import { onLoadCpu } from '../cpu-time.ts';
+import { MAKING_RATE, PacketLoad, passed, trafficTo } from '../packet-load.ts';
 import type { Measure, Part, PartContext } from '../part.ts';
 import { searchRate } from '../rate-search.ts';
 
 const PORT = 9;
-/** At which connections are made before the measurement. */
-const MAKING_RATE = 200_000;
-const MAKING_PASSES = 2;
 const MEGA = 1e6;
 /** Of a rate that is wanted: with less it has not been offered. */
 const OFFERED_SHARE = 0.9;
@@ -37,8 +28,11 @@ const OFFERED_SHARE = 0.9;
 const TOLERATED_LOSS = 1e-5;
 const ONE_CORE = 'throughput, all on one core';
 const CURVE_CONNECTIONS = 65_536;
-/** Those to whom the kernel hands packets over, so that its half of receiving may be elsewhere. */
-const IN_TWO_HALVES: readonly string[] = ['weir-af-xdp', 'weir-af-packet', 'c-twin'];
+/**
+ * Those to whom the kernel hands packets over, so that its half of receiving may be elsewhere. The C
+ * twin is one, too, but only spins: it would keep the kernel's threads from its CPU.
+ */
+const IN_TWO_HALVES: readonly string[] = ['weir-af-xdp', 'weir-af-packet'];
 /** Two for generators and receivers, two for processors. */
 const CPUS_FOR_TWO = 4;
 const SECOND_NETWORK = '10.65';
@@ -92,81 +86,6 @@ const rateMeasure = (measure: string, connections: number, processors?: number):
   condition: processors === undefined ? { connections } : { connections, processors },
 });
 
-function trafficTo(
-  network: BenchNetwork,
-  target: Target,
-  more: Partial<TrafficOptions>,
-): TrafficOptions {
-  return {
-    namespace: network.client.namespace,
-    interface: target.clientInterface,
-    destination: target.address,
-    destinationMac: target.nextHopMac,
-    destinationPort: target.port,
-    cpu: LOAD_CPU,
-    seconds: 1,
-    ...more,
-  };
-}
-
-/** What a contender is measured with, while it runs. */
-class Bench {
-  readonly #network: BenchNetwork;
-  readonly #target: Target;
-  readonly #flows: number;
-  readonly #receiver: Receiver;
-
-  private constructor(network: BenchNetwork, target: Target, flows: number, receiver: Receiver) {
-    this.#network = network;
-    this.#target = target;
-    this.#flows = flows;
-    this.#receiver = receiver;
-  }
-
-  static async start(network: BenchNetwork, target: Target, flows: number): Promise<Bench> {
-    const receiver = await startReceiver({ ...network.receiverOf(target), gap: false });
-    return new Bench(network, target, flows, receiver);
-  }
-
-  get connections(): number {
-    return this.#flows;
-  }
-
-  /** Makes all connections: again while packets of the first of them are lost. */
-  async makeConnections(): Promise<void> {
-    const seconds = Math.max(1, (this.#flows / MAKING_RATE) * 2);
-    for (let pass = 0; pass < MAKING_PASSES; pass += 1) {
-      const all = { order: 'sequential', packets: this.#flows } as const;
-      const { lost } = await this.offer(MAKING_RATE, seconds, all);
-      if (lost <= 0) return;
-    }
-  }
-
-  /** @param rate packets per second, or as many as there can be */
-  offer(
-    rate: number | undefined,
-    seconds: number,
-    more: Partial<TrafficOptions> = {},
-  ): Promise<OfferResult> {
-    const options = {
-      flows: this.#flows,
-      seconds,
-      ...(rate === undefined ? {} : { rate }),
-      ...more,
-    };
-    return offerUdp(trafficTo(this.#network, this.#target, options), this.#receiver);
-  }
-
-  stop(): Promise<void> {
-    return this.#receiver.stop();
-  }
-}
-
-/** Packets per second that came out at the far end; what drains after the end is a millisecond's. */
-function passed({ packets, duplicates, offeredSeconds }: OfferResult): number {
-  return (packets - duplicates) / offeredSeconds;
-}
-
 function wantedFor(connections: number): Wanted {
   return {
     protocol: 'udp',
@@ -183,23 +102,23 @@ function wantedFor(connections: number): Wanted {
 async function fullRate(context: PartContext, plan: Plan): Promise<number> {
   const network = await context.network();
   context.say('what a bare cable carries');
-  const bench = await Bench.start(network, network.directTarget(PORT), CURVE_CONNECTIONS);
+  const load = await PacketLoad.start(network, network.directTarget(PORT), CURVE_CONNECTIONS);
   try {
-    return passed(await bench.offer(undefined, plan.windowSeconds));
+    return passed(await load.offer(undefined, plan.windowSeconds));
   } finally {
-    await bench.stop();
+    await load.stop();
   }
 }
 
 async function measureThroughput(
   context: PartContext,
   { name, label }: Contender,
-  bench: Bench,
+  load: PacketLoad,
   wanted: { readonly connections: number; readonly rate: number; readonly seconds: number },
 ): Promise<number> {
   const { connections, rate, seconds } = wanted;
   context.say(`${label}: throughput, ${connections} connections`);
-  const result = await bench.offer(rate, seconds);
+  const result = await load.offer(rate, seconds);
   const throughput = passed(result);
   const condition = { connections };
   context.record(name, rateMeasure('throughput', connections), throughput / MEGA);
@@ -219,19 +138,19 @@ async function measureThroughput(
 async function measureLoss(
   context: PartContext,
   { name, label }: Contender,
-  bench: Bench,
+  load: PacketLoad,
   plan: Plan,
   throughput: number,
 ): Promise<void> {
   for (const percent of plan.curvePercents) {
     context.say(`${label}: loss at ${percent} % of its throughput`);
     const wanted = (throughput * percent) / 100;
-    const { lossRatio, offeredRate } = await bench.offer(wanted, plan.curveSeconds);
+    const { lossRatio, offeredRate } = await load.offer(wanted, plan.curveSeconds);
     if (offeredRate < wanted * OFFERED_SHARE) {
       context.missing(name, `the loss at ${percent} % of its throughput: so much was not offered`);
       continue;
     }
-    const condition = { connections: bench.connections, offeredPercent: percent };
+    const condition = { connections: load.connections, offeredPercent: percent };
     context.record(
       name,
       { measure: 'packets lost', unit: '%', better: 'less', condition },
@@ -243,7 +162,7 @@ async function measureLoss(
 async function measureWithoutLoss(
   context: PartContext,
   { name, label }: Contender,
-  bench: Bench,
+  load: PacketLoad,
   plan: Plan,
   throughput: number,
 ): Promise<void> {
@@ -253,7 +172,7 @@ async function measureWithoutLoss(
     TOLERATED_LOSS,
     async (rate) => {
       context.say(`${label}: is anything lost at ${(rate / MEGA).toFixed(2)} Mpps?`);
-      return bench.offer(rate, plan.trialSeconds);
+      return load.offer(rate, plan.trialSeconds);
     },
   );
   for (const [limit, rate] of [
@@ -261,7 +180,7 @@ async function measureWithoutLoss(
     ['not one', lossless],
   ] as const) {
     const measure = `highest rate without loss (${limit})`;
-    if (rate > 0) context.record(name, rateMeasure(measure, bench.connections), rate / MEGA);
+    if (rate > 0) context.record(name, rateMeasure(measure, load.connections), rate / MEGA);
     else context.missing(name, `${measure}: something was lost in each trial`);
   }
 }
@@ -274,21 +193,21 @@ async function measureOne(
   rate: number,
 ): Promise<void> {
   const use = async (running: RunningContender, network: BenchNetwork) => {
-    const bench = await Bench.start(network, running.target, connections);
+    const load = await PacketLoad.start(network, running.target, connections);
     try {
       context.say(`${contender.label}: ${connections} connections are made`);
-      await bench.makeConnections();
+      await load.makeConnections();
       const seconds = plan.windowSeconds;
       const wanted = { connections, rate, seconds };
-      const throughput = await measureThroughput(context, contender, bench, wanted);
+      const throughput = await measureThroughput(context, contender, load, wanted);
       if (throughput === 0) throw new Error(`nothing passed with ${connections} connections`);
       if (connections !== CURVE_CONNECTIONS && context.isTrial !== true) return;
       // That a bare cable loses nothing shows that the receiver does not; a quick run believes it.
       if (contender.name === 'direct' && context.isQuick) return;
-      await measureLoss(context, contender, bench, plan, throughput);
-      await measureWithoutLoss(context, contender, bench, plan, throughput);
+      await measureLoss(context, contender, load, plan, throughput);
+      await measureWithoutLoss(context, contender, load, plan, throughput);
     } finally {
-      await bench.stop();
+      await load.stop();
     }
   };
   await context.withContender(contender, wantedFor(connections), use);
@@ -308,14 +227,14 @@ async function measureOnOneCore(
     // Without sleep it would keep the kernel's threads from their CPU until its time slice ends.
     { ...wantedFor(connections), idle: 'adaptive', receivesItself: true },
     async ({ target }, network) => {
-      const bench = await Bench.start(network, target, connections);
+      const load = await PacketLoad.start(network, target, connections);
       try {
-        await bench.makeConnections();
+        await load.makeConnections();
         context.say(`${label}: throughput, all on one core`);
-        const result = await bench.offer(rate, plan.windowSeconds);
+        const result = await load.offer(rate, plan.windowSeconds);
         context.record(name, rateMeasure(ONE_CORE, connections), passed(result) / MEGA);
       } finally {
-        await bench.stop();
+        await load.stop();
       }
     },
   );
