@@ -59,6 +59,21 @@ describe('aims', () => {
     expect(aimOf('its C twin', [twin, forwarded('weir-af-xdp', 0.84)]).isMet).toBe(false);
   });
 
+  it('packets: nothing is claimed of different loads, or where the generator was the limit', () => {
+    const offered = (contender: string, value: number) =>
+      series('packets', 'rate offered meanwhile', contender, AT_64K, value);
+    const rates = [forwarded('weir-af-xdp', 1), forwarded('c-twin', 1), offered('c-twin', 2)];
+    const fair = aimOf('its C twin', [...rates, offered('weir-af-xdp', 1.9)]);
+    expect(fair.isMet).toBe(true);
+    const unequal = aimOf('its C twin', [...rates, offered('weir-af-xdp', 1.5)]);
+    expect(unequal.isMet).toBeUndefined();
+    expect(unequal.reason).toContain('same load');
+    const slow = [forwarded('weir-af-xdp', 1), forwarded('c-twin', 0.5), offered('c-twin', 1.01)];
+    const limited = aimOf('its C twin', [...slow, offered('weir-af-xdp', 1.01)]);
+    expect(limited.isMet).toBeUndefined();
+    expect(limited.reason).toContain('generator');
+  });
+
   it('filter: both numbers of connections must be met', () => {
     const few = [known('filter', 65_536, 150), known('C twin', 65_536, 100)];
     const many = [known('filter', 1_048_576, 310), known('C twin', 1_048_576, 200)];
