@@ -28,6 +28,7 @@ enum {
   CONFIGURATION_SIZE = 8 << 20,
   ROUTING_SIZE = 6 << 20,
   HUGE_PAGE = 2 << 20,
+  COLLAPSE = 25,  // MADV_COLLAPSE, unknown to older headers
 };
 
 enum { OWNER_FREE = 0, OWNER_INTERFACE = 0x10000, OWNER_PROCESSOR = 0x40000 };
@@ -121,6 +122,12 @@ static int create_memory_file(uint64_t size, int try_huge, int *has_huge) {
   return fd;
 }
 
+/** Has the kernel make huge pages of it, as weir does where none are set aside (Linux 6.1). */
+static int collapse(uint8_t *base, uint64_t size) {
+  for (uint64_t offset = 0; offset < size; offset += HUGE_PAGE) base[offset] = 0;
+  return madvise(base, size, COLLAPSE) == 0;
+}
+
 /** Makes main memory, zeroed. `PAGES=small` in the environment forbids huge pages, as for weir. */
 static inline struct memory make_memory(uint32_t connections, uint32_t frames) {
   struct memory memory = {.connections = connections, .frames = frames};
@@ -136,6 +143,7 @@ static inline struct memory make_memory(uint32_t connections, uint32_t frames) {
   void *mapped = mmap(memory.base, memory.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
   if (mapped == MAP_FAILED) fail("main memory");
   close(fd);
+  if (try_huge && !memory.has_huge_pages) memory.has_huge_pages = collapse(memory.base, memory.size);
   return memory;
 }
 
