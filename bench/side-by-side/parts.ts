@@ -3,6 +3,7 @@
 import type { Part } from './part.ts';
 import { part as bulk } from './parts/bulk.ts';
 import { part as connections } from './parts/connections.ts';
+import { part as filter } from './parts/filter.ts';
 import { part as flip } from './parts/flip.ts';
 import { part as garbage } from './parts/garbage.ts';
 import { part as latency } from './parts/latency.ts';
@@ -19,6 +20,7 @@ export interface PlannedPart {
 
 export const PARTS: readonly PlannedPart[] = [
   { part: packets, quickSeconds: 50, roundSeconds: 330 },
+  { part: filter, quickSeconds: 20, roundSeconds: 90 },
   { part: connections, quickSeconds: 35, roundSeconds: 90 },
   { part: bulk, quickSeconds: 15, roundSeconds: 60 },
   { part: latency, quickSeconds: 20, roundSeconds: 60 },
