@@ -18,7 +18,12 @@ const SIOCGIFHWADDR = 0x8927;
 const SIOCGIFINDEX = 0x8933;
 const SIOCETHTOOL = 0x8946;
 const ETHTOOL_GDRVINFO = 3;
+const ETHTOOL_GFLAGS = 0x25;
+const ETHTOOL_SFLAGS = 0x26;
+const ETHTOOL_GGRO = 0x2b;
+const ETHTOOL_SGRO = 0x2c;
 const ETHTOOL_GCHANNELS = 0x3c;
+const ETH_FLAG_LRO = 1 << 15;
 
 const IFF_UP = 1;
 const IFF_LOOPBACK = 8;
@@ -156,4 +161,30 @@ export function setLinkUp(name: string, up: boolean): void {
 /** Lets an interface take frames to any MAC address, until told otherwise. */
 export function setLinkPromiscuous(name: string, promiscuous: boolean): void {
   setFlag(name, IFF_PROMISC, promiscuous);
+}
+
+/** An ethtool_value: command and value. @returns the value, -1 when the driver cannot say. */
+function driverValue(fd: number, name: string, command: number, value = 0): number {
+  const pair = new Uint32Array([command, value]);
+  return askDriver(fd, name, new Uint8Array(pair.buffer)) === -1 ? -1 : pair[1];
+}
+
+/**
+ * Has an interface hand over every frame as it came in: segments that the kernel (GRO) or the driver (LRO)
+ * has joined are longer than any frame that was ever on the cable. man 8 ethtool.
+ * @returns 'left' when nothing was joined before, 'stopped', or 'refused': it still joins
+ */
+export function stopJoiningFrames(name: string): 'left' | 'stopped' | 'refused' {
+  return withSocket((fd) => {
+    const flags = driverValue(fd, name, ETHTOOL_GFLAGS);
+    const joins = flags !== -1 && (flags & ETH_FLAG_LRO) !== 0;
+    const groJoins = driverValue(fd, name, ETHTOOL_GGRO) === 1;
+    if (!joins && !groJoins) return 'left';
+    if (joins) driverValue(fd, name, ETHTOOL_SFLAGS, flags & ~ETH_FLAG_LRO);
+    if (groJoins) driverValue(fd, name, ETHTOOL_SGRO, 0);
+    const after = driverValue(fd, name, ETHTOOL_GFLAGS);
+    const isStopped =
+      driverValue(fd, name, ETHTOOL_GGRO) !== 1 && (after === -1 || (after & ETH_FLAG_LRO) === 0);
+    return isStopped ? 'stopped' : 'refused';
+  });
 }

@@ -375,6 +375,19 @@ describe.skipIf(skip !== undefined)('opening', () => {
     execFileSync('sysctl', ['-qw', 'net.ipv4.conf.weir0.forwarding=0']);
   });
 
+  it('turns off what joins received segments, and says so', () => {
+    execFileSync('ethtool', ['-K', 'weir0', 'gro', 'on']);
+    const opened = openAfPacket(options);
+    expect(opened.warnings.join()).toContain('weir0 joined received segments');
+    expect(execFileSync('ethtool', ['-k', 'weir0']).toString()).toContain(
+      'generic-receive-offload: off',
+    );
+    for (const fd of opened.fileDescriptors) closeFd(fd);
+    const again = openAfPacket(options);
+    expect(again.warnings).toEqual([]);
+    for (const fd of again.fileDescriptors) closeFd(fd);
+  });
+
   it('refuses a large MTU, the kernel’s loopback, and a name that is none', () => {
     ip('link set weir0 mtu 9000');
     expect(() => openAfPacket(options)).toThrow(/MTU of 9000/);

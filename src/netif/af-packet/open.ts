@@ -15,7 +15,7 @@ import { networkInterfaces } from 'node:os';
 import { WeirError } from '../../base/errors.ts';
 import { FRAME_DATA_MAX } from '../../memory/layout.ts';
 import { closeFd, libc, must } from '../../sys/libc.ts';
-import { readLink, setLinkUp } from '../../sys/link.ts';
+import { readLink, setLinkUp, stopJoiningFrames } from '../../sys/link.ts';
 import { FANOUT_HASH, openPacketSocket } from '../../sys/packet-socket.ts';
 import type { InterfaceMode } from '../contract.ts';
 import { PACKET_GEOMETRY, type PacketGeometry } from './geometry.ts';
@@ -97,6 +97,24 @@ function checkKernel(name: string, allowKernelAddress: boolean): string[] {
   return warnings;
 }
 
+/** Joined segments fit no chunk, and TCP through the switch would come to a stop. */
+function takeSegmentsApart(name: string): string[] {
+  switch (stopJoiningFrames(name)) {
+    case 'left':
+      return [];
+    case 'stopped':
+      return [
+        `${name} joined received segments (GRO, LRO), which no frame holds: turned off ` +
+          `(to turn it on after weir: ethtool -K ${name} gro on)`,
+      ];
+    default:
+      return [
+        `${name} joins received segments (GRO, LRO), which no frame holds, and does not let that ` +
+          `be turned off: long TCP transfers will stall; ethtool -K ${name} gro off lro off`,
+      ];
+  }
+}
+
 /** The number of the fanout group that the first socket was given. */
 function fanoutGroup(fd: number, name: string): number {
   const value = new Uint32Array(1);
@@ -159,6 +177,7 @@ export function openAfPacket(options: AfPacketOptions): AfPacketInterface {
   // A socket that is bound while the link is down cannot join a fanout group.
   if (!link.up) setLinkUp(interfaceName, true);
   const warnings = checkKernel(interfaceName, options.allowKernelAddress ?? false);
+  warnings.push(...takeSegmentsApart(interfaceName));
   return {
     interfaceName,
     interfaceIndex: link.index,
