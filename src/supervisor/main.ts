@@ -15,6 +15,7 @@ import {
   type MemorySizes,
 } from '../memory/layout.ts';
 import { attachMainMemory, formatMainMemory } from '../memory/region.ts';
+import { leaveCpus } from '../sys/affinity.ts';
 import { createEvent } from '../sys/event-fd.ts';
 import { takeLock } from '../sys/lock.ts';
 import { attachMemoryFile, createMemoryFile } from '../sys/main-memory.ts';
@@ -79,6 +80,7 @@ export async function runSupervisor(
   const holder = state === undefined ? undefined : liveSwitching(state);
   if (state !== undefined && holder !== undefined) {
     const { machine, opener } = takeOverMachine(state, holder.pid, paths, log);
+    leaveCpus(machine.cpus);
     const supervisor = new Supervisor(machine);
     log.warning('the supervisor before was killed: its processes are taken over as they run');
     supervisor.adopt(state);
@@ -88,6 +90,8 @@ export async function runSupervisor(
     return await untilStopped(supervisor, log);
   }
   const { machine, opener } = buildMachine(configuration, paths, log);
+  // Who has CPUs of its own has them alone: neither control nor a compiler's thread interrupts it.
+  leaveCpus(machine.cpus);
   const supervisor = new Supervisor(machine);
   supervisor.start();
   new LinkWatch(supervisor, opener, log).start();

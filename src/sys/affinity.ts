@@ -2,7 +2,7 @@
 // pinned: Node's helper threads (compiler, garbage collection) stay free to run elsewhere.
 // man 2 sched_setaffinity, sched_yield.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { libc, must } from './libc.ts';
 
 /** CPUs 0 … 1023: the kernel's own default limit for the mask. */
@@ -35,12 +35,29 @@ export function allowedCpus(): number[] {
   return cpus;
 }
 
-/** Binds the calling thread to these CPUs. @throws SystemError */
-export function runOnCpus(cpus: readonly number[]): void {
+function bindThread(thread: number, cpus: readonly number[]): void {
   const mask = new Uint8Array(MASK_SIZE);
   for (const cpu of cpus) mask[cpu >> 3] |= 1 << (cpu & 7);
-  const result = libc.sched_setaffinity(0, MASK_SIZE, mask);
+  const result = libc.sched_setaffinity(thread, MASK_SIZE, mask);
   must(result, 'sched_setaffinity', `CPU ${cpus.join(',')}`);
+}
+
+/** Binds the calling thread to these CPUs. @throws SystemError */
+export function runOnCpus(cpus: readonly number[]): void {
+  bindThread(0, cpus);
+}
+
+/**
+ * Binds all threads of this process, and so the processes that it starts from now on, to the CPUs that
+ * are left when `taken` are somebody else's. Where none is left nothing changes.
+ * @returns the CPUs that are left
+ * @throws SystemError
+ */
+export function leaveCpus(taken: readonly number[]): number[] {
+  const left = allowedCpus().filter((cpu) => !taken.includes(cpu));
+  if (taken.length === 0 || left.length === 0) return left;
+  for (const thread of readdirSync('/proc/self/task')) bindThread(Number(thread), left);
+  return left;
 }
 
 /** Gives the CPU to another thread that wants it. @hot */

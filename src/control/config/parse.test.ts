@@ -484,7 +484,7 @@ const FAULTS: Row[] = [
     edits: [['switching: 2, idle: adaptive', 'switching: 3, cpus: [1, 1, 2]']],
     found: [
       '14:39 processors.cpus[1] | CPU 1 is named twice | name another CPU',
-      '14:42 processors.cpus[2] | CPU 2 is not online | this machine has CPU 0 to 1',
+      '14:42 processors.cpus[2] | weir may not run on CPU 2 | this machine has CPU 0 to 1',
     ],
   },
   {
@@ -672,7 +672,7 @@ describe('parseConfiguration', () => {
     const text = example.replace('idle: adaptive', 'cpus: [2, 0]');
     const { faults } = parseConfiguration(text, 'weir.yaml', [2, 3]);
     const found = faults.map(({ path, message, suggestion }) => [path, message, suggestion]);
-    const refused = ['processors.cpus[1]', 'CPU 0 is not online', 'weir may run on CPU 2, 3'];
+    const refused = ['processors.cpus[1]', 'weir may not run on CPU 0', 'weir may run on CPU 2, 3'];
     expect(found).toEqual([refused]);
   });
 

@@ -99,7 +99,7 @@ function checkCpuList(
   cpus.forEach((cpu, index) => {
     const path = ['processors', 'cpus', index];
     if (!isAvailable(cpu, available)) {
-      const message = `CPU ${cpu} is not online`;
+      const message = `weir may not run on CPU ${cpu}`;
       faults.push({ path, message, suggestion: cpusInWords(available) });
     } else if (cpus.indexOf(cpu) !== index) {
       const message = `CPU ${cpu} is named twice`;

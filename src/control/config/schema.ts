@@ -166,7 +166,9 @@ const processorsShape = {
   cpus: z
     .array(z.int().min(0).max(4095))
     .optional()
-    .describe('The CPU of each switching processor, one for each.'),
+    .describe(
+      'The CPU of each switching processor, one for each; the other processes keep off them.',
+    ),
 };
 
 const limitsShape = {
