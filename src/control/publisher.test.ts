@@ -56,6 +56,23 @@ describe('Publisher', () => {
     expect(publisher.runningText()).toBe(second);
   });
 
+  it('publishes routes only when they are others', async () => {
+    const memory = runningMemory();
+    const publisher = new Publisher(memory);
+    await publish(memory, publisher, WEB);
+    await publish(memory, publisher, fileText([serviceText('web', 81, [11])]));
+    expect(memory.header(HEADER_CONFIGURATION_GENERATION)).toBe(2);
+    expect(memory.header(HEADER_ROUTING_GENERATION)).toBe(1);
+    const routes = WEB.replace('10.1.0.254', '10.1.0.253');
+    await publish(memory, publisher, routes);
+    expect(memory.header(HEADER_ROUTING_GENERATION)).toBe(2);
+    // A successor does not know what was published: it may have been killed in the middle.
+    const successor = new Publisher(memory);
+    successor.adopt(parsed(routes));
+    await publish(memory, successor, routes);
+    expect(memory.header(HEADER_ROUTING_GENERATION)).toBe(3);
+  });
+
   it('changes nothing when something does not fit', async () => {
     const memory = runningMemory();
     const publisher = new Publisher(memory);

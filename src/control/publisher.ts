@@ -46,6 +46,8 @@ export class Publisher {
   private ids: Ids = { services: new Map(), backends: new Map() };
   private freedServices: readonly number[] = [];
   private freedBackends: readonly number[] = [];
+  /** The routes that we have published, as JSON; unknown after a restart. */
+  private routesText: string | undefined;
 
   constructor(memory: MainMemory) {
     this.memory = memory;
@@ -161,11 +163,16 @@ export class Publisher {
     const input = compileConfiguration(configuration, ids);
     await this.untilQuiescent();
     writeConfigurationTable(words, this.configurationTable.standbyOffset() >> 2, input);
-    writeRoutingTable(words, this.routingTable.standbyOffset() >> 2, compileRoutes(configuration));
+    const routes = compileRoutes(configuration);
+    const routesText = JSON.stringify(routes);
+    // New routes make every connection look for its way anew, so only new ones are published.
+    const isRerouted = routesText !== this.routesText;
+    if (isRerouted) writeRoutingTable(words, this.routingTable.standbyOffset() >> 2, routes);
     this.writeText(bytes);
     // The text first: who comes after us, should we be killed here, completes what we have begun.
     this.text.publish();
-    this.routingTable.publish();
+    if (isRerouted) this.routingTable.publish();
+    this.routesText = routesText;
     const generation = this.configurationTable.publish();
     this.memory.setHeader(HEADER_APPLIED_AT, Math.floor(Date.now() / 1000));
     this.ids = ids;

@@ -31,7 +31,7 @@ export class Announcer {
     this.wasUp = new Int32Array(interfaces.length);
   }
 
-  /** Begins anew: at start and when the configuration has changed. */
+  /** Begins anew: at start and when our addresses have changed. */
   begin(nowMs: number): void {
     this.roundsLeft = ROUNDS;
     this.nextRoundAt = nowMs;

@@ -211,8 +211,6 @@ describe('announcements', () => {
       },
     ];
     await bench.publish({ services });
-    bench.collect();
-    await bench.publish({ services });
     const all = [
       '0 10.1.0.1',
       '0 10.1.0.1',
@@ -222,6 +220,9 @@ describe('announcements', () => {
       '1 10.2.0.1',
     ];
     expect(heard()).toEqual(all);
+    // Nothing is said of what has not changed.
+    await bench.publish({ services: [{ ...services[0], port: 81 }] });
+    expect(heard()).toEqual([]);
     bench.setInterface(INT, INTERFACE_LINK_UP, 0);
     expect(heard()).toEqual([]);
     bench.setInterface(INT, INTERFACE_LINK_UP, 1);

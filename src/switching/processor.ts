@@ -29,6 +29,7 @@ import {
 } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import type { InterfaceQueue } from '../netif/contract.ts';
+import { addressesHash } from '../tables/configuration-table.ts';
 import { ConnectionSweep, PATIENT } from '../tables/connection-sweep.ts';
 import { ConnectionTable } from '../tables/connection-table.ts';
 import { NeighborTable } from '../tables/neighbor-table.ts';
@@ -250,19 +251,22 @@ export class SwitchingProcessor {
 
   private enterTables(nowMs: number): void {
     this.routingGeneration = this.routingTable.enter(this.processor);
-    const before = this.lastConfiguration;
     this.configurationGeneration = this.configurationTable.enter(this.processor);
-    this.lastConfiguration = this.configurationGeneration;
     this.configuration = this.configurationTable.activeOffset(this.configurationGeneration) >> 2;
     const routing = this.routingTable.activeOffset(this.routingGeneration) >> 2;
     this.wayOut.useTables(this.configuration, routing);
     this.sweep.useConfiguration(this.configuration);
     this.filter.useTables(this.configuration, this.routingGeneration, nowMs);
-    if (before !== this.configurationGeneration) this.announcer.begin(nowMs);
+    const addresses = addressesHash(this.memory.words, this.configuration);
+    if (this.hasAnnounced && addresses === this.announcedAddresses) return;
+    this.hasAnnounced = true;
+    this.announcedAddresses = addresses;
+    this.announcer.begin(nowMs);
   }
 
-  /** The generation whose addresses were announced. */
-  private lastConfiguration = 0;
+  /** Which addresses were announced (`addressesHash`). */
+  private announcedAddresses = 0;
+  private hasAnnounced = false;
 
   /** A bounded piece of everything that is not urgent. @hot */
   private keepHouse(nowMs: number): void {

@@ -88,6 +88,8 @@ export const CONFIGURATION_OWN_ADDRESSES = 2;
 export const CONFIGURATION_SELECTION_WORDS = 3;
 export const CONFIGURATION_RESETS_PER_SECOND = 4;
 export const CONFIGURATION_ECHO_REPLIES_PER_SECOND = 5;
+/** A hash of all our addresses: what is to be announced has changed when it has. */
+export const CONFIGURATION_ADDRESSES = 6;
 export const CONFIGURATION_DEFAULT_TIMEOUTS = 16;
 
 // Words of a service.
@@ -382,4 +384,9 @@ export function resetsPerSecond(words: Int32Array, base: number): number {
 /** Echo replies that a processor may send in a second. @hot */
 export function echoRepliesPerSecond(words: Int32Array, base: number): number {
   return words[base + CONFIGURATION_ECHO_REPLIES_PER_SECOND];
+}
+
+/** A hash of all our addresses, those of services included. @hot */
+export function addressesHash(words: Int32Array, base: number): number {
+  return words[base + CONFIGURATION_ADDRESSES];
 }

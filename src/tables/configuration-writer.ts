@@ -8,6 +8,7 @@
 
 import { assert } from '../base/assert.ts';
 import { WeirError } from '../base/errors.ts';
+import { hashText } from '../base/hash.ts';
 import { MAX_BACKENDS, MAX_INTERFACES, MAX_SERVICES } from '../memory/layout.ts';
 import * as table from './configuration-table.ts';
 
@@ -95,7 +96,20 @@ export function writeConfigurationTable(
   words[base + table.CONFIGURATION_SELECTION_WORDS] = selectionOffset - table.SELECTION_POOL;
   words[base + table.CONFIGURATION_RESETS_PER_SECOND] = input.resetsPerSecond;
   words[base + table.CONFIGURATION_ECHO_REPLIES_PER_SECOND] = input.echoRepliesPerSecond;
+  words[base + table.CONFIGURATION_ADDRESSES] = hashAddresses(input);
   words.set(Array.from(input.defaultTimeouts), base + table.CONFIGURATION_DEFAULT_TIMEOUTS);
+}
+
+/** The same for the same addresses, in whatever order they are named. */
+function hashAddresses({ services, interfaceAddresses }: ConfigurationInput): number {
+  const named = [
+    ...services.map(({ address }) => `${address}`),
+    ...interfaceAddresses.map(
+      ({ interfaceNumber, address, prefixLength }) =>
+        `${address}/${prefixLength} on ${interfaceNumber}`,
+    ),
+  ];
+  return hashText([...new Set(named)].sort().join(), 0);
 }
 
 function requireRoom(what: string, needed: number, capacity: number, advice: string): void {
