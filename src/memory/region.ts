@@ -48,12 +48,12 @@ export class MainMemory {
     Atomics.store(this.words, (this.layout.header >> 2) + word, value);
   }
 
-  /** Index into `words` of a word (PROCESSOR_*) of a processor's block. */
+  /** Index into `words` of a word (PROCESSOR_*) of a processor's block. @hot */
   processorWord(processor: number, word: number): number {
     return (this.layout.processorBlocks >> 2) + processor * 64 + word;
   }
 
-  /** Index into `words` of a word (INTERFACE_*) of an interface's block. */
+  /** Index into `words` of a word (INTERFACE_*) of an interface's block. @hot */
   interfaceWord(interfaceNumber: number, word: number): number {
     return (this.layout.interfaces >> 2) + interfaceNumber * 64 + word;
   }

@@ -44,7 +44,7 @@ export class FloodGuard {
     else if (halfOpen < this.reliefLimit) this.isOn = false;
   }
 
-  /** Whether first SYNs are dropped now. */
+  /** Whether first SYNs are dropped now. @hot */
   get isGuarding(): boolean {
     return this.isOn;
   }

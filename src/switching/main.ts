@@ -86,6 +86,8 @@ const processor = new SwitchingProcessor(
   wake,
   clockMs(),
 );
+/** First of what the sleeper listens to. */
+const MY_EVENT = 0;
 const sleeper = new Sleeper([myEvent, ...own.map(({ fileDescriptor }) => fileDescriptor)]);
 const idle = new IdleStrategy(plan.idle);
 
@@ -114,7 +116,7 @@ function run(): void {
     if (todo === IDLE_YIELD) yieldCpu();
     else if (todo === IDLE_SLEEP && processor.prepareToSleep()) {
       sleeper.sleep(processor.heldCount() > 0 ? SLEEP_WHILE_HOLDING_MS : SLEEP_MS);
-      drainEvent(myEvent);
+      if (sleeper.events(MY_EVENT) !== 0) drainEvent(myEvent);
       processor.woke();
       idle.woke();
     }

@@ -18,13 +18,6 @@ const RARE_CALLS: Readonly<Record<string, string>> = {
   Waker: 'given by main.ts: one system call for a processor that sleeps, at most once per turn',
 };
 
-/** Calls to what is as hot functions are but is not marked; to become empty. */
-const UNMARKED: Readonly<Record<string, string>> = {
-  'MainMemory.processorWord': 'index arithmetic of memory/region.ts',
-  'MainMemory.interfaceWord': 'index arithmetic of memory/region.ts',
-  'FloodGuard.isGuarding': 'a getter of one comparison',
-};
-
 /** Classes that are called by way of a hot interface and need not be fast. */
 const SLOW_KINDS: Readonly<Record<string, string>> = {
   'src/netif/fault-injector.ts': 'stands around another kind in tests, to lose and damage frames',
@@ -33,7 +26,7 @@ const SLOW_KINDS: Readonly<Record<string, string>> = {
 
 function exceptionOf({ file, rule }: Violation): string | undefined {
   const called = /^calls (.*), which is not hot$/.exec(rule)?.[1];
-  if (called !== undefined && (called in RARE_CALLS || called in UNMARKED)) return called;
+  if (called !== undefined && called in RARE_CALLS) return called;
   return rule.startsWith('implements ') && file in SLOW_KINDS ? file : undefined;
 }
 
@@ -57,7 +50,7 @@ describe('hot functions of the program', () => {
 
   it('need every exception that is listed', () => {
     const used = new Set(rules.violations.map(exceptionOf));
-    const listed = [RARE_CALLS, UNMARKED, SLOW_KINDS].flatMap((each) => Object.keys(each));
+    const listed = [RARE_CALLS, SLOW_KINDS].flatMap((each) => Object.keys(each));
     expect(listed.filter((name) => !used.has(name))).toEqual([]);
   });
 });
