@@ -34,6 +34,8 @@ export const CONTENDER_CPU = 1;
 /** Source addresses of generators' packets (10.64, and 10.65 of a second one), behind the client. */
 export const GENERATOR_NETWORK = '10.64.0.0/15';
 
+const CABLE_BYTES = 1500;
+const USUAL_GRO_BYTES = 65_536;
 const DIRECT_INTERFACE = 'direct0';
 const DIRECT_PEER = 'client-direct';
 /** On the servers' side, beyond the addresses that the lab gives away itself. */
@@ -190,6 +192,22 @@ export class BenchNetwork {
   acceptRedirected(end: NetworkEnd): () => void {
     this.#ethtool(end, 'on');
     return () => this.#ethtool(end, 'off');
+  }
+
+  /**
+   * GRO makes the switch's ends poll, and joins TCP segments to packets longer than any that were ever
+   * on a cable. The kernel cuts them up again for itself, but not for who listens by AF_PACKET: nothing is
+   * joined for him.
+   * @returns lets segments be joined again
+   */
+  leaveSegmentsApart(): () => void {
+    const joinUpTo = (bytes: number) => {
+      for (const { namespace, interface: name } of this.switchEnds) {
+        ipBatch([`link set ${name} gro_max_size ${bytes}`], namespace);
+      }
+    };
+    joinUpTo(CABLE_BYTES);
+    return () => joinUpTo(USUAL_GRO_BYTES);
   }
 
   /**

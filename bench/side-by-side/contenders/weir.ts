@@ -56,6 +56,9 @@ async function start(kind: Kind, network: BenchNetwork, wanted: Wanted): Promise
   };
   const threads: KernelThread[] = [];
   try {
+    const configuration = weirConfiguration(network, kind, wanted);
+    const weir = await WeirProcess.start(network.switchNamespace, configuration);
+    // After the start: weir itself turns GRO off on interfaces that it opens by AF_PACKET.
     for (const end of network.switchEnds) {
       if (wanted.receivesItself === true) {
         const polling = network.pollByThread(end, ...wanted.cpus);
@@ -66,8 +69,7 @@ async function start(kind: Kind, network: BenchNetwork, wanted: Wanted): Promise
         undoes.push(network.acceptRedirected(end));
       }
     }
-    const configuration = weirConfiguration(network, kind, wanted);
-    const weir = await WeirProcess.start(network.switchNamespace, configuration);
+    if (kind === 'af-packet') undoes.push(network.leaveSegmentsApart());
     await network.waitUntilReachable(network.virtualAddress);
     return {
       drivers: driversOf((await weir.status())?.interfaces ?? []),

@@ -3,7 +3,7 @@
 // all: at its limit each would be measured at a different load.
 // One server takes part, so that direct, which knows only one, has the same servers as the others.
 
-import { execute, ipBatch } from '../../../src/lab/command.ts';
+import { execute } from '../../../src/lab/command.ts';
 import { startIperf3 } from '../../../src/lab/servers.ts';
 import { type CostFound, receivesItself, recordCosts } from '../balancer-cost.ts';
 import { type BenchNetwork, CONTENDER_CPU } from '../bench-network.ts';
@@ -19,8 +19,6 @@ const QUEUE_PACKETS = 1000;
 /** Of what is offered; less is no longer the same load. */
 const CARRIED_PART = 0.95;
 /** What a packet on a cable has room for, and the kernel's own limit for joined ones. */
-const CABLE_BYTES = 1500;
-const USUAL_GRO_BYTES = 65_536;
 const GIGABYTE = 1e9;
 const CPUS = [CONTENDER_CPU];
 const TO_SERVERS = 'to servers';
@@ -60,22 +58,6 @@ const WANTED: Wanted = {
 
 /** One round's costs by the number of streams. */
 type Round = Map<number, CostFound[]>;
-
-/**
- * GRO makes the switch's ends poll, and joins TCP segments to packets longer than any that were ever on
- * a cable. The kernel cuts them up again for itself, but not for who listens by AF_PACKET, so for that
- * contender nothing is joined.
- * @returns lets segments be joined again
- */
-function leaveSegmentsApart({ switchEnds }: BenchNetwork): () => void {
-  const joinUpTo = (bytes: number) => {
-    for (const { namespace, interface: name } of switchEnds) {
-      ipBatch([`link set ${name} gro_max_size ${bytes}`], namespace);
-    }
-  };
-  joinUpTo(CABLE_BYTES);
-  return () => joinUpTo(USUAL_GRO_BYTES);
-}
 
 /**
  * A cable between network namespaces holds 256 packets and drops what does not fit, unless there is
@@ -160,11 +142,9 @@ async function run(context: PartContext): Promise<void> {
       const found: Round = new Map();
       for (const contender of context.contenders('tcp', round)) {
         const { name } = contender;
-        const joinAgain = name === 'weir-af-packet' ? leaveSegmentsApart(network) : () => {};
         await context.withContender(contender, WANTED, (running) =>
           onLoadCpu(() => measureOne(context, plan, found, name, running, network)),
         );
-        joinAgain();
       }
       for (const [streams, costs] of found) {
         const condition = { streams, offered: `${PACED_BITS_PER_SECOND / (8 * GIGABYTE)} GB/s` };
