@@ -1,7 +1,7 @@
-// What the C twin is told: services and their backends, own addresses, routes. The sections that the
-// packet path reads are placed and searched as weir's are (src/tables/configuration-table.ts,
-// routing-table.ts): open hashing, selection tables, three steps of a route.
-// Written once, before the first packet; only read after that.
+// What the C twin is told: services and their backends, own addresses, routes. The sections that
+// the packet path reads are placed and searched as weir's are (src/tables/configuration-table.ts,
+// routing-table.ts): open hashing, selection tables, three steps of a route. Written once, before
+// the first packet; only read after that.
 
 #pragma once
 #include "memory.h"
@@ -76,7 +76,9 @@ static inline int32_t find_service(const struct configuration *configuration, ui
   return (int32_t)get_lookup(configuration->service_lookup, SERVICE_SLOTS, address, key) - 1;
 }
 
-/** Number of the interface that bears an own address + 2, 1 for a service's address, 0: not ours. */
+/**
+ * Number of the interface that bears an own address + 2, 1 for a service's address, 0: not ours.
+ */
 static inline uint32_t own_address(const struct configuration *configuration, uint32_t address) {
   return get_lookup(configuration->own_lookup, OWN_SLOTS, address, 0);
 }

@@ -1,6 +1,7 @@
-// Stage 3 of the C twin's filter: what becomes of a packet whose headers have been read, and doing it.
-// The counterpart of packet-filter.ts from step 206 on, new-connection.ts, rewrite.ts and way-out.ts.
-// Invariant: every packet is counted under exactly one reason, and its frame has left or is given back.
+// Stage 3 of the C twin's filter: what becomes of a packet whose headers have been read, and doing
+// it. The counterpart of packet-filter.ts from step 206 on, new-connection.ts, rewrite.ts and way-
+// out.ts. Invariant: every packet is counted under exactly one reason, and its frame has left or is
+// given back.
 
 #pragma once
 #include "filter.h"
@@ -13,7 +14,8 @@ static inline uint32_t length_to_send(const struct twin *twin, const struct pack
   return packet->length > least ? least : packet->length;
 }
 
-static inline bool send_frame(struct twin *twin, uint32_t egress, uint32_t offset, uint32_t length) {
+static inline bool send_frame(struct twin *twin, uint32_t egress, uint32_t offset,
+                              uint32_t length) {
   if (!transmit(twin, egress, offset, length)) return false;
   twin->counters->interfaces[egress].sent++;
   twin->counters->interfaces[egress].sent_bytes += length;
@@ -26,7 +28,8 @@ static inline void store_mac(uint8_t *at, const struct mac *mac) {
 }
 
 /** Steps 216 and 220: addresses, port, time to live, checksums. */
-static inline void rewrite(const struct line *line, bool is_to_server, const struct packet *packet) {
+static inline void rewrite(const struct line *line, bool is_to_server,
+                           const struct packet *packet) {
   uint8_t *network = packet->network, *transport = packet->transport;
   store32(network + (is_to_server ? 16 : 12), line->address);
   store16(transport + (is_to_server ? 2 : 0), line->port >> 16);
@@ -70,8 +73,8 @@ static inline uint32_t send_out(struct twin *twin, const struct packet *packet, 
   return send_frame(twin, egress, packet->offset, length) ? reason : TRANSMIT_FULL;
 }
 
-static inline void count_packet(struct twin *twin, struct line *line, bool is_to_server, uint32_t now,
-                                uint32_t length) {
+static inline void count_packet(struct twin *twin, struct line *line, bool is_to_server,
+                                uint32_t now, uint32_t length) {
   line->last_seen = now;
   line->packets++;
   line->bytes += length;
@@ -101,8 +104,10 @@ static inline uint32_t forward(struct twin *twin, const struct packet *packet, u
   if (packet->protocol == PROTOCOL_TCP) follow_tcp(&twin->table, entry, packet->flags);
   rewrite(line, is_to_server, packet);
   uint32_t way_out = line->way_out;
-  const bool is_fresh = way_out != NO_WAY_OUT && line->way_out_generation == twin->routing_generation &&
-                        (((twin->neighbors[way_out & 0xfff].key >> 8) ^ (way_out >> 20)) & 0xfff) == 0;
+  const uint32_t recycled = twin->neighbors[way_out & 0xfff].key >> 8;
+  const bool is_fresh = way_out != NO_WAY_OUT &&
+                        line->way_out_generation == twin->routing_generation &&
+                        ((recycled ^ (way_out >> 20)) & 0xfff) == 0;
   if (!is_fresh) {
     uint32_t fault;
     way_out = find_way_out(twin, is_to_server ? line->address : packet->destination, &fault);
@@ -165,14 +170,16 @@ static inline int32_t record_connection(struct twin *twin, const struct packet *
 }
 
 /** A packet of no connection: begins one (210), or is refused (208). */
-static inline uint32_t decide_unknown(struct twin *twin, const struct packet *packet, uint32_t now) {
+static inline uint32_t decide_unknown(struct twin *twin, const struct packet *packet,
+                                      uint32_t now) {
   const struct configuration *configuration = twin->configuration;
   if (own_address(configuration, packet->source) != 0) return BAD_IP_SOURCE;
   const uint32_t protocol = packet->protocol;
   const int32_t service =
       find_service(configuration, packet->destination, packet->ports & 0xffff, protocol);
   if (service < 0) {
-    if (own_address(configuration, packet->destination) != 0) return refuse(packet, INVALID_SERVICE);
+    const bool is_ours = own_address(configuration, packet->destination) != 0;
+    if (is_ours) return refuse(packet, INVALID_SERVICE);
     if (is_backend_endpoint(configuration, packet->source, packet->ports >> 16, protocol)) {
       return refuse(packet, UNKNOWN_CONNECTION);
     }
@@ -199,12 +206,14 @@ static inline uint32_t decide(struct twin *twin, const struct packet *packet, ui
   const uint32_t protocol = packet->protocol;
   if (entry < 0 || (line->life & LIFE_FOUND) != LIFE_LIVE ||
       !bears_key(line, packet->source, packet->destination, packet->ports, protocol)) {
-    entry = lookup(table, packet->hash, packet->source, packet->destination, packet->ports, protocol);
+    entry = lookup(table, packet->hash, packet->source, packet->destination, packet->ports,
+                   protocol);
     if (entry == NOT_FOUND) return decide_unknown(twin, packet, now);
     line = &table->lines[entry];
   }
   const bool is_first = (packet->flags & (FLAG_SYN | FLAG_ACK)) == FLAG_SYN;
-  if (is_first && (entry & 1) == 0 && has_ended(line) && packet->network[8] >= 2 && is_intact(packet)) {
+  if (is_first && (entry & 1) == 0 && has_ended(line) && packet->network[8] >= 2 &&
+      is_intact(packet)) {
     twin->backends[line->ids & 0xffff].active--;
     if (line->life == LIFE_HALF_OPEN) twin->table.half_open--;
     release(&twin->table, (uint32_t)entry >> 1);
@@ -243,36 +252,57 @@ static inline uint32_t decide_arp(struct twin *twin, uint32_t ingress, struct pa
   return send_frame(twin, ingress, packet->offset, length) ? ARP_ANSWERED : TRANSMIT_FULL;
 }
 
-/** Takes a burst of frames that came in on one interface through all stages. */
+/** Stage 1: headers and hash; asks for the bucket. */
+static inline void read_packet(struct twin *twin, uint32_t ingress, struct packet *packet,
+                               uint32_t offset, uint32_t length) {
+  struct counters *counters = twin->counters;
+  packet->offset = offset;
+  packet->length = length;
+  packet->fault = read_headers(twin, ingress, packet);
+  counters->single[0]++;
+  counters->interfaces[ingress].received++;
+  counters->interfaces[ingress].received_bytes += length;
+  if (packet->fault != CONTINUE) return;
+  packet->hash = key_hash(twin->table.seed, packet->source, packet->destination, packet->ports,
+                          packet->protocol);
+  __builtin_prefetch(first_bucket(&twin->table, packet->hash));
+}
+
+/** Stage 3: decides, and gives the frame back unless it has left. */
+static inline void finish_packet(struct twin *twin, uint32_t ingress, struct packet *packet,
+                                 uint32_t now) {
+  uint32_t reason = packet->fault;
+  if (reason == CONTINUE) {
+    reason = decide(twin, packet, now);
+  } else if (reason == IS_ARP) {
+    reason = decide_arp(twin, ingress, packet);
+  }
+  twin->counters->reasons[reason]++;
+  if (reason > ARP_ANSWERED) give_frame(&twin->pool, &twin->memory, packet->offset);
+}
+
+/**
+ * Takes a burst of frames that came in on one interface through all stages. A packet is DISTANCE
+ * packets ahead of the next stage: far enough for memory to answer, and no more requests under way
+ * than the processor can keep. One stage after the other for the whole burst is slower, since 64
+ * requests at once are too many: 75 ns a packet instead of 58 at a million connections.
+ */
 static inline void filter_burst(struct twin *twin, uint32_t ingress, const uint32_t *offsets,
                                 const uint32_t *lengths, uint32_t count, uint32_t now) {
   struct packet packets[BURST_SIZE];
-  struct counters *counters = twin->counters;
-  for (uint32_t i = 0; i < count; i++) __builtin_prefetch(twin->memory.base + offsets[i], 1);
-  for (uint32_t i = 0; i < count; i++) {
-    struct packet *packet = &packets[i];
-    packet->offset = offsets[i];
-    packet->length = lengths[i];
-    packet->fault = read_headers(twin, ingress, packet);
-    counters->single[0]++;
-    counters->interfaces[ingress].received++;
-    counters->interfaces[ingress].received_bytes += lengths[i];
-    if (packet->fault != CONTINUE) continue;
-    packet->hash = key_hash(twin->table.seed, packet->source, packet->destination, packet->ports,
-                            packet->protocol);
-    __builtin_prefetch(first_bucket(&twin->table, packet->hash));
+  for (uint32_t i = 0; i < count && i < DISTANCE; i++) {
+    __builtin_prefetch(twin->memory.base + offsets[i], 1);
   }
-  for (uint32_t i = 0; i < count; i++) {
-    struct packet *packet = &packets[i];
-    if (packet->fault == CONTINUE) packet->candidate = prefetch_record(&twin->table, packet->hash);
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    struct packet *packet = &packets[i];
-    uint32_t reason = packet->fault;
-    if (reason == CONTINUE) reason = decide(twin, packet, now);
-    else if (reason == IS_ARP) reason = decide_arp(twin, ingress, packet);
-    counters->reasons[reason]++;
-    if (reason > ARP_ANSWERED) give_frame(&twin->pool, &twin->memory, packet->offset);
+  for (uint32_t i = 0; i < count + 2 * DISTANCE; i++) {
+    if (i + DISTANCE < count) __builtin_prefetch(twin->memory.base + offsets[i + DISTANCE], 1);
+    if (i < count) read_packet(twin, ingress, &packets[i], offsets[i], lengths[i]);
+    if (i >= DISTANCE && i - DISTANCE < count) {
+      struct packet *packet = &packets[i - DISTANCE];
+      if (packet->fault == CONTINUE) {
+        packet->candidate = prefetch_record(&twin->table, packet->hash);
+      }
+    }
+    if (i >= 2 * DISTANCE) finish_packet(twin, ingress, &packets[i - 2 * DISTANCE], now);
   }
 }
 

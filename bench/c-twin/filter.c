@@ -1,11 +1,11 @@
-// The C twin's packet filter alone, driven as bench/micro/filter.ts drives weir's: the same packets of
-// the same flows in bursts of 64 over a treadmill of frames that neither come in nor leave, so that
-// nanoseconds of CPU time per packet can be set beside those of TypeScript. The cost of making packets
-// is measured by itself and told beside the others.
-//   filter [--connections N,N…] [--rounds N] [--packets N]    one JSON line
-//   filter --transform TOPOLOGY…                              frames from stdin, rewritten to stdout:
-// each is ingress or egress (u32), length (u32), bytes; counters go to stderr. For the test that both
-// filters write the same bytes.
+// The C twin's packet filter alone, driven as bench/micro/filter.ts drives weir's: the same packets
+// of the same flows in bursts of 64 over a treadmill of frames that neither come in nor leave, so
+// that nanoseconds of CPU time per packet can be set beside those of TypeScript. The cost of making
+// packets is measured by itself and told beside the others.
+//   filter [--connections N,N…] [--rounds N] [--packets N]     one JSON line
+//   filter --transform TOPOLOGY…     frames from stdin, rewritten to stdout:
+// each is ingress or egress (u32), length (u32), bytes; counters go to stderr. For the test that
+// both filters write the same bytes.
 
 #include <sys/resource.h>
 #include <time.h>
@@ -142,7 +142,8 @@ static struct twin prepare(uint32_t connections) {
 
 /** First packets of all connections, again and again until there were enough to measure. */
 static double measure_new(struct twin *twin, uint32_t connections, uint64_t packets) {
-  struct treadmill treadmill = {.connections = connections, .port = SERVICE_PORT, .is_in_order = true};
+  struct treadmill treadmill = {.connections = connections, .port = SERVICE_PORT,
+                                .is_in_order = true};
   const uint64_t bursts = connections / BURST_SIZE, each = bursts * BURST_SIZE;
   double total = 0;
   uint64_t passes = 0;
@@ -178,7 +179,8 @@ static void measure(uint32_t connections, int rounds, uint64_t packets) {
     fresh[round] = measure_new(&twin, connections, packets) - making[round];
   }
   const struct counters *counters = twin.counters;
-  printf("{\"connections\":%u,\"held\":%llu,\"bytesPerConnection\":%.2f,\"pages\":\"%s\"", connections,
+  printf("{\"connections\":%u,\"held\":%llu,\"bytesPerConnection\":%.2f,\"pages\":\"%s\"",
+           connections,
          (unsigned long long)twin.table.taken, bytes_per_connection(&twin.memory),
          twin.memory.has_huge_pages ? "huge" : "small");
   print_values("making", making, rounds);

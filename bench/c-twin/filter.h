@@ -1,12 +1,12 @@
-// The packet filter of the C twin: what src/switching/packet-filter.ts decides and does for UDP and TCP
-// by full NAT, in C as one writes it for speed. A burst goes through in stages, so that memory is asked
-// for long before it is needed:
+// The packet filter of the C twin: what src/switching/packet-filter.ts decides and does for UDP and
+// TCP by full NAT, in C as one writes it for speed. Packets go through in stages, some packets
+// apart from each other, so that memory is asked for before it is needed:
 //   1  headers read and checked (204), key hashed, bucket of the index asked for
 //   2  bucket searched, record asked for
 //   3  decided, rewritten (210 … 220), next hop's MAC address written, given to the interface (224)
 // What weir's filter does besides is left out and counted as 'not-carried': ICMP, resets, the flood
-// guard, DSR, Maglev, expiry; its table is not shared, so there are no epochs.
-// Whoever includes this defines `transmit`; it is inlined.
+// guard, DSR, Maglev, expiry; its table is not shared, so there are no epochs. Whoever includes
+// this defines `transmit`; it is inlined.
 
 #pragma once
 #include "configuration.h"
@@ -55,7 +55,7 @@
 enum reason { REASONS(NAMED) REASON_COUNT, CONTINUE, IS_ARP };
 #undef NAMED
 
-enum { BURST_SIZE = 64, INTERFACES_MAX = 2 };
+enum { BURST_SIZE = 64, INTERFACES_MAX = 2, DISTANCE = 12 };
 enum { TIME_TO_LIVE_DIFFERENCE = 0xfeff, NO_WAY_OUT = 0 };
 
 /** What this processor counts: the page of src/memory/counters.ts. */
@@ -165,7 +165,8 @@ static inline uint16_t read_ipv4(struct packet *packet, uint32_t available) {
 }
 
 /** Ethernet, with up to two VLAN tags, and what it carries. */
-static inline uint16_t read_headers(const struct twin *twin, uint32_t ingress, struct packet *packet) {
+static inline uint16_t read_headers(const struct twin *twin, uint32_t ingress,
+                                    struct packet *packet) {
   uint8_t *frame = twin->memory.base + packet->offset;
   if (packet->length < ETHERNET_SIZE) return TRUNCATED;
   uint32_t payload = ETHERNET_SIZE;

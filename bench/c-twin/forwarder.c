@@ -1,7 +1,8 @@
-// The C twin of one switching processor with two AF_XDP interfaces: the same filter (filter.h, decide.h)
-// in the same turn as weir's (src/switching/processor.ts): every queue polled, then everything flushed.
-// One thread on one CPU, spinning; nothing is configured while it runs, nothing expires but what has
-// ended, and there is no other process. It exists to be measured and is no product.
+// The C twin of one switching processor with two AF_XDP interfaces: the same filter (filter.h,
+// decide.h) in the same turn as weir's (src/switching/processor.ts): every queue polled, then
+// everything flushed. One thread on one CPU, spinning; nothing is configured while it runs, nothing
+// expires but what has ended, and there is no other process. It exists to be measured and is no
+// product.
 //   forwarder TOPOLOGY… [--cpu N] [--connections N] [--frames N] [--tx-budget N]
 // Says "ready" when it forwards; at SIGTERM it ends and writes its counters.
 

@@ -1,9 +1,9 @@
 // Main memory of the C twin: the same sections with the same sizes in the same order as weir's
 // (src/memory/layout.ts), in a memory file of the same kind of pages, so that both meet the same
 // caches and the same translations of addresses. One processor, so lanes exist but carry nothing.
-// Frames and who owns each of them are those of src/memory/frame-pool.ts: a frame's word is written at
-// every change of hands.
-// Invariant: what is called an offset counts bytes from the start of main memory.
+// Frames and who owns each of them are those of src/memory/frame-pool.ts: a frame's word is written
+// at every change of hands. Invariant: what is called an offset counts bytes from the start of main
+// memory.
 
 #pragma once
 #include <linux/memfd.h>
@@ -140,10 +140,13 @@ static inline struct memory make_memory(uint32_t connections, uint32_t frames) {
   if (reserved == MAP_FAILED) fail("address space");
   const uintptr_t mask = HUGE_PAGE - 1;
   memory.base = (uint8_t *)(((uintptr_t)reserved + mask) & ~mask);
-  void *mapped = mmap(memory.base, memory.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+  void *mapped = mmap(memory.base, memory.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                      fd, 0);
   if (mapped == MAP_FAILED) fail("main memory");
   close(fd);
-  if (try_huge && !memory.has_huge_pages) memory.has_huge_pages = collapse(memory.base, memory.size);
+  if (try_huge && !memory.has_huge_pages) {
+    memory.has_huge_pages = collapse(memory.base, memory.size);
+  }
   return memory;
 }
 
@@ -167,7 +170,8 @@ static inline uint32_t take_frame(struct frame_pool *pool, const struct memory *
   return (uint32_t)memory->frames_start + (frame << FRAME_SHIFT) + FRAME_HEADROOM;
 }
 
-static inline void give_frame(struct frame_pool *pool, const struct memory *memory, uint32_t offset) {
+static inline void give_frame(struct frame_pool *pool, const struct memory *memory,
+                              uint32_t offset) {
   const uint32_t frame = frame_of(memory, offset);
   if (pool->owners[frame] != OWNER_PROCESSOR) {
     pool->misplaced++;

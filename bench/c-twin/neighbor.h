@@ -1,7 +1,7 @@
-// The neighbor table of the C twin: the counterpart of src/tables/neighbor-*.ts, with entries of the
-// same 64 bytes in the same places. Who reads a MAC address reads it as weir does: two tagged words
-// of the slot in force, and the version before and after. Entries are given on the command line or
-// learned from ARP and never expire, so of the states two are enough.
+// The neighbor table of the C twin: the counterpart of src/tables/neighbor-*.ts, with entries of
+// the same 64 bytes in the same places. Who reads a MAC address reads it as weir does: two tagged
+// words of the slot in force, and the version before and after. Entries are given on the command
+// line or learned from ARP and never expire, so of the states two are enough.
 
 #pragma once
 #include "memory.h"
@@ -37,8 +37,8 @@ static inline uint32_t finish(uint32_t hash) {
 }
 
 /** The index of a neighbor, made if `create` and there is none; -1: there is none, or no room. */
-static inline int32_t find_neighbor(struct neighbor *neighbors, uint32_t interface, uint32_t address,
-                                    bool create) {
+static inline int32_t find_neighbor(struct neighbor *neighbors, uint32_t interface,
+                                    uint32_t address, bool create) {
   uint32_t index = finish(mix(mix(0, address), interface)) & (MAX_NEIGHBORS - 1);
   for (int probe = 0; probe < PROBE_LIMIT; probe++, index = (index + 1) & (MAX_NEIGHBORS - 1)) {
     struct neighbor *at = &neighbors[index];

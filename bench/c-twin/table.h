@@ -1,10 +1,10 @@
 // The connection table of the C twin: the counterpart of src/tables/connection-*.ts with the same
-// buckets, slots, records, hash and rules of placing, so that the same connections stand in the same
-// places. Buckets of 64 bytes hold 16 slots (tag of 7 bits, direction, record number + 1); a key may be
-// in either of two; a record is 128 bytes, one cache line for each direction.
-// Slots, lives and the bitmap of free records change by compare-and-swap as in weir, whose table is
-// shared by several processors. What only matters between processors is left out: epochs, reservations
-// of the dead, undecided conflicts. So a removed record is free at once.
+// buckets, slots, records, hash and rules of placing, so that the same connections stand in the
+// same places. Buckets of 64 bytes hold 16 slots (tag of 7 bits, direction, record number + 1); a
+// key may be in either of two; a record is 128 bytes, one cache line for each direction. Slots,
+// lives and the bitmap of free records change by compare-and-swap as in weir, whose table is shared
+// by several processors. What only matters between processors is left out: epochs, reservations of
+// the dead, undecided conflicts. So a removed record is free at once.
 
 #pragma once
 #ifdef __AVX2__
@@ -60,8 +60,8 @@ static inline struct table make_table(const struct memory *memory, uint32_t seed
   };
 }
 
-static inline uint32_t key_hash(uint32_t seed, uint32_t source, uint32_t destination, uint32_t ports,
-                                uint32_t protocol) {
+static inline uint32_t key_hash(uint32_t seed, uint32_t source, uint32_t destination,
+                                uint32_t ports, uint32_t protocol) {
   uint32_t h = (source ^ seed ^ (protocol << 24)) * 0x9e3779b1u;
   h = (h ^ (h >> 15) ^ ports ^ (seed >> 7)) * 0x85ebca6bu;
   h = (h ^ (h >> 13) ^ destination) * 0xc2b2ae35u;
@@ -90,7 +90,8 @@ static inline uint32_t entry_of(uint32_t slot) {
 /** One bit for each slot that bears the tag of the hash. */
 static inline uint32_t matching_slots(const struct bucket *bucket, uint32_t hash) {
 #ifdef __AVX2__
-  const __m256i zero = _mm256_setzero_si256(), mask = _mm256_set1_epi32((int)(0xffffffffu << TAG_SHIFT));
+  const __m256i zero = _mm256_setzero_si256();
+  const __m256i mask = _mm256_set1_epi32((int)(0xffffffffu << TAG_SHIFT));
   const __m256i tag = _mm256_and_si256(_mm256_set1_epi32((int)hash), mask);
   uint32_t matches = 0;
   for (int half = 0; half < 2; half++) {
@@ -126,7 +127,10 @@ static inline uint32_t slot_at(const struct bucket *bucket, uint32_t hash, uint3
   return bucket->slots[((hash >> SLOT_SHIFT) + distance) & 15];
 }
 
-/** Brings the record nearer that a lookup with this hash will most likely end in. @returns its entry. */
+/**
+ * Brings the record nearer that a lookup with this hash will most likely end in. @returns its
+ * entry.
+ */
 static inline int32_t prefetch_record(const struct table *table, uint32_t hash) {
   const struct bucket *bucket = first_bucket(table, hash);
   const uint32_t matches = from_own_slot(matching_slots(bucket, hash), hash);
@@ -139,7 +143,8 @@ static inline int32_t prefetch_record(const struct table *table, uint32_t hash) 
   return (int32_t)entry;
 }
 
-static inline int32_t lookup_in(const struct table *table, const struct bucket *bucket, uint32_t hash,
+static inline int32_t lookup_in(const struct table *table, const struct bucket *bucket,
+                                uint32_t hash,
                                 uint32_t source, uint32_t destination, uint32_t ports,
                                 uint32_t protocol) {
   uint32_t matches = from_own_slot(matching_slots(bucket, hash), hash);
@@ -157,14 +162,15 @@ static inline int32_t lookup_in(const struct table *table, const struct bucket *
 /** The entry of a connection that bears this key, or NOT_FOUND. */
 static inline int32_t lookup(const struct table *table, uint32_t hash, uint32_t source,
                              uint32_t destination, uint32_t ports, uint32_t protocol) {
-  const int32_t entry = lookup_in(table, first_bucket(table, hash), hash, source, destination, ports,
-                                  protocol);
+  const int32_t entry = lookup_in(table, first_bucket(table, hash), hash, source, destination,
+                                  ports, protocol);
   if (entry != NOT_FOUND) return entry;
   return lookup_in(table, second_bucket(table, hash), hash, source, destination, ports, protocol);
 }
 
 static inline bool compare_and_swap(uint32_t *at, uint32_t expected, uint32_t value) {
-  return __atomic_compare_exchange_n(at, &expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+  return __atomic_compare_exchange_n(at, &expected, value, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST);
 }
 
 static inline uint32_t used_slots(const struct bucket *bucket) {
@@ -268,7 +274,8 @@ static inline void release(struct table *table, uint32_t number) {
 }
 
 /** Shows a filled connection. PUBLISHED; or why not, and then the record is free again. */
-static inline int32_t publish(struct table *table, uint32_t number, uint32_t client_hash, uint32_t now) {
+static inline int32_t publish(struct table *table, uint32_t number, uint32_t client_hash,
+                              uint32_t now) {
   const uint32_t entry = number << 1;
   struct line *client = &table->lines[entry], *server = client + 1;
   const uint32_t server_hash = hash_of_line(table, server);

@@ -1,7 +1,7 @@
 // Bytes and fields of the headers that the C twin reads and writes, and the Internet checksum: the
 // counterpart of src/wire. Multi-byte fields are in network order on the wire and in host order
-// everywhere else, so that keys, hashes and tables are the same words as weir's.
-// RFC 791, RFC 768, RFC 9293 §3.1, RFC 826, RFC 1071, RFC 1624 (equation 3).
+// everywhere else, so that keys, hashes and tables are the same words as weir's. RFC 791, RFC 768,
+// RFC 9293 §3.1, RFC 826, RFC 1071, RFC 1624 (equation 3).
 
 #pragma once
 #include <stdbool.h>
@@ -55,7 +55,10 @@ static inline uint32_t fold(uint32_t total) {
   return (total >> 16) + (total & 0xffff);
 }
 
-/** The folded sum of `length` bytes, added to `initial`. The last byte may be the upper half of a word. */
+/**
+ * The folded sum of `length` bytes, added to `initial`. The last byte may be the upper half of a
+ * word.
+ */
 static inline uint32_t sum(const uint8_t *bytes, uint32_t length, uint32_t initial) {
   uint64_t total = initial;
   uint32_t at = 0;

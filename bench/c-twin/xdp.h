@@ -1,8 +1,8 @@
 // AF_XDP for the C twin, from the kernel's own headers alone: sockets over one registration of the
-// frames, their four rings, and the XDP program that hands every frame to the socket of its queue. The
-// counterpart of src/sys/xdp-socket.ts, xdp-program.ts and src/netif/af-xdp, with the same sizes.
-// Kernel documentation: Documentation/networking/af_xdp.rst.
-// Invariant: a cursor is published after the entries that it covers were written or read, once a burst.
+// frames, their four rings, and the XDP program that hands every frame to the socket of its queue.
+// The counterpart of src/sys/xdp-socket.ts, xdp-program.ts and src/netif/af-xdp, with the same
+// sizes. Kernel documentation: Documentation/networking/af_xdp.rst. Invariant: a cursor is
+// published after the entries that it covers were written or read, once a burst.
 
 #pragma once
 #include <errno.h>
@@ -46,7 +46,8 @@ static void set_option(int fd, int option, const void *value, socklen_t size, co
 static struct ring map_ring(int fd, const struct xdp_ring_offset *at, size_t entry_size,
                             off_t page_offset) {
   const size_t length = at->desc + RING_SIZE * entry_size;
-  uint8_t *base = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, page_offset);
+  uint8_t *base = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
+                       page_offset);
   if (base == MAP_FAILED) fail("mapping a ring");
   return (struct ring){.producer = (uint32_t *)(base + at->producer),
                        .consumer = (uint32_t *)(base + at->consumer),
@@ -54,7 +55,9 @@ static struct ring map_ring(int fd, const struct xdp_ring_offset *at, size_t ent
                        .entries = base + at->desc};
 }
 
-/** A socket with its rings, bound in copy mode; `shared` is the socket that has the frames, or -1. */
+/**
+ * A socket with its rings, bound in copy mode; `shared` is the socket that has the frames, or -1.
+ */
 static struct socket open_socket(const struct memory *memory, unsigned int interface, int shared,
                                  int tx_budget) {
   struct socket result = {.fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)};
@@ -87,21 +90,25 @@ static struct socket open_socket(const struct memory *memory, unsigned int inter
       .sxdp_ifindex = interface,
       .sxdp_shared_umem_fd = shared < 0 ? 0 : (uint32_t)shared,
   };
-  if (bind(fd, (const struct sockaddr *)&address, sizeof address) != 0) fail("binding to the queue");
+  if (bind(fd, (const struct sockaddr *)&address,
+           sizeof address) != 0) fail("binding to the queue");
   return result;
 }
 
 /**
- * Attaches `return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS)` to an interface, natively,
+ * Attaches `return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS)` to an interface,
+ * natively,
  * for as long as this process lives.
  */
 static void attach_program(unsigned int interface, int socket) {
-  union bpf_attr map = {.map_type = BPF_MAP_TYPE_XSKMAP, .key_size = 4, .value_size = 4, .max_entries = 1};
+  union bpf_attr map = {.map_type = BPF_MAP_TYPE_XSKMAP, .key_size = 4, .value_size = 4,
+                        .max_entries = 1};
   const int map_fd = (int)bpf(BPF_MAP_CREATE, &map);
   if (map_fd < 0) fail("map of sockets");
   const struct bpf_insn program[] = {
       {.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 1, .off = 16},
-      {.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map_fd},
+      {.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD,
+       .imm = map_fd},
       {.code = 0},
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = XDP_PASS},
       {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect_map},
@@ -137,7 +144,8 @@ static inline void release_entries(struct ring *ring, uint32_t count) {
 
 /** Room for at least `wanted` entries of ours, or all the room there is. */
 static inline uint32_t room(struct ring *ring, uint32_t wanted) {
-  if (RING_SIZE - (ring->mine - ring->theirs) >= wanted) return RING_SIZE - (ring->mine - ring->theirs);
+  const uint32_t known = RING_SIZE - (ring->mine - ring->theirs);
+  if (known >= wanted) return known;
   ring->theirs = __atomic_load_n(ring->consumer, __ATOMIC_ACQUIRE);
   return RING_SIZE - (ring->mine - ring->theirs);
 }
