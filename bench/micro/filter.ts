@@ -7,7 +7,7 @@
 //   new          the first packets of all the connections, into an empty table
 // The cost of making the packets is measured by itself in the same round and taken off. The same in C is
 // bench/c-twin/filter.c; what is measured here and there must stay the same.
-//   node dist/bench/micro/filter.js [--json] [--rounds N] [--packets N] [connections …]
+//   node dist/filter-benchmark.js [--json] [--rounds N] [--packets N] [connections …]
 
 import { parseArgs } from 'node:util';
 import '../../src/switching/inlining.ts';

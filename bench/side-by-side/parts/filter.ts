@@ -50,7 +50,8 @@ const weirSide: Side = {
   name: 'filter',
   command: ({ rounds, packets }, connections) => [
     execPath,
-    join(topFolder(), 'dist', 'bench', 'micro', 'filter.js'),
+    // In one file, as what switches packets is.
+    join(topFolder(), 'dist', 'filter-benchmark.js'),
     '--json',
     ...['--rounds', String(rounds), '--packets', String(packets)],
     String(connections),
