@@ -48,6 +48,12 @@ async function start(network: BenchNetwork, wanted: Wanted): Promise<RunningCont
   if (wanted.processors !== 1) throw new Error('the C twin has one processor');
   const built = buildCTwin();
   if ('reason' in built) throw new Error(built.reason);
+  const pollings = wanted.receivesItself
+    ? network.switchEnds.map((end) => network.pollByThread(end, ...wanted.cpus))
+    : [];
+  const leavePolling = () => {
+    for (const { undo } of pollings) undo();
+  };
   const program = startProgram(built.forwarder, forwarderArguments(network, wanted), {
     namespace: network.switchNamespace,
     logFile: join(makeScratchFolder('c-twin'), 'forwarder.log'),
@@ -60,13 +66,20 @@ async function start(network: BenchNetwork, wanted: Wanted): Promise<RunningCont
     await network.waitUntilReachable(network.virtualAddress);
   } catch (error) {
     await program.stop();
+    leavePolling();
     throw error;
   }
   return {
     target: network.serviceTarget(wanted.port),
     drivers: 'veth, af-xdp, native copy',
-    processes: () => [{ pid: program.pid, name: 'C twin' }],
-    stop: () => program.stop(),
+    processes: () => [
+      { pid: program.pid, name: 'C twin' },
+      ...pollings.flatMap(({ threads }) => threads),
+    ],
+    stop: async () => {
+      await program.stop();
+      leavePolling();
+    },
   };
 }
 

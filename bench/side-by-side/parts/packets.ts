@@ -26,13 +26,16 @@ const MEGA = 1e6;
 const OFFERED_SHARE = 0.9;
 /** Tolerated in a trial without loss: 0.001 %. */
 const TOLERATED_LOSS = 1e-5;
-const ONE_CORE = 'throughput, all on one core';
+const ONE_CORE = ', all on one core';
+const SPINNING = `${ONE_CORE}, spinning`;
 const CURVE_CONNECTIONS = 65_536;
 /**
  * Those to whom the kernel hands packets over, so that its half of receiving may be elsewhere. The C
  * twin is one, too, but only spins: it would keep the kernel's threads from its CPU.
  */
 const IN_TWO_HALVES: readonly string[] = ['weir-af-xdp', 'weir-af-packet'];
+/** weir and its twin, which always spins. */
+const ALIKE: readonly string[] = ['weir-af-xdp', 'c-twin'];
 /** Two for generators and receivers, two for processors. */
 const CPUS_FOR_TWO = 4;
 const SECOND_NETWORK = '10.65';
@@ -213,27 +216,35 @@ async function measureOne(
   await context.withContender(contender, wantedFor(connections), use);
 }
 
-/** Once more, with nothing done for the contender on the sender's CPU. */
+/**
+ * Once more, with nothing done for the contender on the sender's CPU. Asleep when idle, it leaves the
+ * kernel's threads their CPU; spinning it has to share it with them by time slices, which is worse, but the
+ * same for weir and for a twin that knows nothing else.
+ */
 async function measureOnOneCore(
   context: PartContext,
   plan: Plan,
   contender: Contender,
   rate: number,
+  how: typeof ONE_CORE | typeof SPINNING,
 ): Promise<void> {
   const { name, label } = contender;
   const connections = context.isTrial ? 1024 : CURVE_CONNECTIONS;
   await context.withContender(
     contender,
-    // Without sleep it would keep the kernel's threads from their CPU until its time slice ends.
-    { ...wantedFor(connections), idle: 'adaptive', receivesItself: true },
+    {
+      ...wantedFor(connections),
+      idle: how === ONE_CORE ? 'adaptive' : 'busy',
+      receivesItself: true,
+    },
     async ({ target }, network) => {
       const load = await PacketLoad.start(network, target, connections);
       try {
         await load.makeConnections();
-        context.say(`${label}: throughput, all on one core`);
+        context.say(`${label}: throughput${how}`);
         const result = await load.offer(rate, plan.windowSeconds);
-        const offered = 'rate offered meanwhile, all on one core';
-        context.record(name, rateMeasure(ONE_CORE, connections), passed(result) / MEGA);
+        const offered = `rate offered meanwhile${how}`;
+        context.record(name, rateMeasure(`throughput${how}`, connections), passed(result) / MEGA);
         context.record(name, rateMeasure(offered, connections), result.offeredRate / MEGA);
       } finally {
         await load.stop();
@@ -306,8 +317,12 @@ async function run(context: PartContext): Promise<void> {
       }
     }
     for (const contender of context.contenders('udp', round)) {
-      if (!IN_TWO_HALVES.includes(contender.name)) continue;
-      await measureOnOneCore(context, plan, contender, rate);
+      if (IN_TWO_HALVES.includes(contender.name)) {
+        await measureOnOneCore(context, plan, contender, rate, ONE_CORE);
+      }
+      if (ALIKE.includes(contender.name)) {
+        await measureOnOneCore(context, plan, contender, rate, SPINNING);
+      }
     }
   }
   await runTwo(context, plan);
