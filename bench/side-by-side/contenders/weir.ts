@@ -5,6 +5,7 @@
 // interrupt on another CPU would. With `receivesItself` threads on weir's own CPU do it, in turn with
 // weir: then one core is all that it has, as the kernel's forwarding has.
 
+import { execute } from '../../../src/lab/command.ts';
 import { WeirProcess } from '../../../src/lab/weir-process.ts';
 import { type BenchNetwork, GENERATOR_NETWORK, type KernelThread } from '../bench-network.ts';
 import type { Contender, RunningContender, Wanted } from '../contender.ts';
@@ -49,6 +50,15 @@ function driversOf(interfaces: readonly InterfaceStatus[]): string {
   return [...new Set(ways)].join('; ');
 }
 
+/**
+ * Of two that share a core the one that is further on goes first: what weir has received it sends before
+ * the kernel receives more, and what is too much is left on the cable instead of being dropped late. An
+ * operator would do it alike. Spinning, weir would never leave its core to them.
+ */
+function yieldToWeir(threads: readonly KernelThread[]): void {
+  for (const { pid } of threads) execute('renice', ['-n', '19', '-p', String(pid)]);
+}
+
 async function start(kind: Kind, network: BenchNetwork, wanted: Wanted): Promise<RunningContender> {
   const undoes: (() => void)[] = [];
   const leavePolling = () => {
@@ -63,6 +73,7 @@ async function start(kind: Kind, network: BenchNetwork, wanted: Wanted): Promise
       if (wanted.receivesItself === true) {
         const polling = network.pollByThread(end, ...wanted.cpus);
         threads.push(...polling.threads);
+        if (wanted.idle === 'adaptive') yieldToWeir(polling.threads);
         undoes.push(polling.undo);
       } else if (kind === 'af-packet') {
         // AF_XDP needs nothing: its own program makes the interfaces poll.
