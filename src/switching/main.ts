@@ -12,7 +12,7 @@ import { AfPacketQueue } from '../netif/af-packet/af-packet-queue.ts';
 import type { PacketGeometry } from '../netif/af-packet/geometry.ts';
 import { AfXdpQueue, receiveLimit } from '../netif/af-xdp/af-xdp-queue.ts';
 import { INTERFACE_MODES } from '../netif/contract.ts';
-import { runOnCpus, yieldCpu } from '../sys/affinity.ts';
+import { runOnCpus } from '../sys/affinity.ts';
 import { clockMs } from '../sys/clock.ts';
 import { drainEvent, signalEvent } from '../sys/event-fd.ts';
 import { attachMemoryFile } from '../sys/main-memory.ts';
@@ -20,7 +20,7 @@ import { mapPacketRings } from '../sys/packet-socket.ts';
 import { Sleeper } from '../sys/poll.ts';
 import { allowTakeOver } from '../sys/process.ts';
 import type { XdpRingSizes } from '../sys/xdp-socket.ts';
-import { IDLE_SLEEP, IDLE_YIELD, IdleStrategy } from './idle.ts';
+import { IDLE_SLEEP, IdleStrategy } from './idle.ts';
 import { type ProcessorQueue, SwitchingProcessor } from './processor.ts';
 
 /** Longest sleep: the heartbeat, expiry and announcements want a turn now and then. */
@@ -113,8 +113,7 @@ function run(): void {
       process.exit(0);
     }
     const todo = idle.after(processor.turn(clockMs()));
-    if (todo === IDLE_YIELD) yieldCpu();
-    else if (todo === IDLE_SLEEP && processor.prepareToSleep()) {
+    if (todo === IDLE_SLEEP && processor.prepareToSleep()) {
       sleeper.sleep(processor.heldCount() > 0 ? SLEEP_WHILE_HOLDING_MS : SLEEP_MS);
       if (sleeper.events(MY_EVENT) !== 0) drainEvent(myEvent);
       processor.woke();

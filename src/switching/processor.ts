@@ -250,13 +250,23 @@ export class SwitchingProcessor {
   }
 
   private enterTables(nowMs: number): void {
-    this.routingGeneration = this.routingTable.enter(this.processor);
-    this.configurationGeneration = this.configurationTable.enter(this.processor);
-    this.configuration = this.configurationTable.activeOffset(this.configurationGeneration) >> 2;
-    const routing = this.routingTable.activeOffset(this.routingGeneration) >> 2;
-    this.wayOut.useTables(this.configuration, routing);
+    const routing = this.routingTable.enter(this.processor);
+    const configuration = this.configurationTable.enter(this.processor);
+    // Awake again, it mostly finds what it left: a generation is the same tables for good.
+    if (routing !== this.usedRouting || configuration !== this.usedConfiguration) {
+      this.useTables(configuration, routing, nowMs);
+    }
+    this.routingGeneration = routing;
+    this.configurationGeneration = configuration;
+  }
+
+  private useTables(configuration: number, routing: number, nowMs: number): void {
+    this.usedConfiguration = configuration;
+    this.usedRouting = routing;
+    this.configuration = this.configurationTable.activeOffset(configuration) >> 2;
+    this.wayOut.useTables(this.configuration, this.routingTable.activeOffset(routing) >> 2);
     this.sweep.useConfiguration(this.configuration);
-    this.filter.useTables(this.configuration, this.routingGeneration, nowMs);
+    this.filter.useTables(this.configuration, routing, nowMs);
     const addresses = addressesHash(this.memory.words, this.configuration);
     if (this.hasAnnounced && addresses === this.announcedAddresses) return;
     this.hasAnnounced = true;
@@ -264,6 +274,9 @@ export class SwitchingProcessor {
     this.announcer.begin(nowMs);
   }
 
+  /** Generations that were put to use last. */
+  private usedConfiguration = 0;
+  private usedRouting = 0;
   /** Which addresses were announced (`addressesHash`). */
   private announcedAddresses = 0;
   private hasAnnounced = false;

@@ -1,6 +1,6 @@
 // Which CPUs there are and which one a processor runs on. Only the main thread, which switches, is
 // pinned: Node's helper threads (compiler, garbage collection) stay free to run elsewhere.
-// man 2 sched_setaffinity, sched_yield.
+// man 2 sched_setaffinity.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { libc, must } from './libc.ts';
@@ -58,9 +58,4 @@ export function leaveCpus(taken: readonly number[]): number[] {
   if (taken.length === 0 || left.length === 0) return left;
   for (const thread of readdirSync('/proc/self/task')) bindThread(Number(thread), left);
   return left;
-}
-
-/** Gives the CPU to another thread that wants it. @hot */
-export function yieldCpu(): void {
-  libc.sched_yield();
 }

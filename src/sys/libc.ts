@@ -105,7 +105,6 @@ export const libc = {
   ]),
   getpagesize: declare<() => number>('getpagesize', 'int', []),
   /** @hot */
-  sched_yield: declare<() => number>('sched_yield', 'int', []),
   flock: declare<(fd: number, operation: number) => number>('flock', 'int', ['int', 'int']),
   sched_setaffinity: declare<(pid: number, size: number, mask: Pointer) => number>(
     'sched_setaffinity',
