@@ -2,7 +2,7 @@
 // gigabyte (cpu-time.ts says why there are two figures), and the latency that it adds to direct.
 // Direct may come anywhere in a round, so a round is recorded when all of it has been measured.
 
-import type { ContenderName } from './contender.ts';
+import type { Contender, ContenderName } from './contender.ts';
 import type { CpuUse } from './cpu-time.ts';
 import type { Percentiles } from './load/percentiles.ts';
 import type { PartContext } from './part.ts';
@@ -143,4 +143,9 @@ export function recordLatencies(
       );
     }
   }
+}
+
+/** Those whose CPU time and waiting say something: the C twin only spins. */
+export function withoutTwin(contenders: readonly Contender[]): readonly Contender[] {
+  return contenders.filter(({ name }) => name !== 'c-twin');
 }

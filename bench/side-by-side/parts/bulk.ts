@@ -5,7 +5,7 @@
 
 import { execute } from '../../../src/lab/command.ts';
 import { startIperf3 } from '../../../src/lab/servers.ts';
-import { type CostFound, receivesItself, recordCosts } from '../balancer-cost.ts';
+import { type CostFound, receivesItself, recordCosts, withoutTwin } from '../balancer-cost.ts';
 import { type BenchNetwork, CONTENDER_CPU } from '../bench-network.ts';
 import type { RunningContender, Wanted } from '../contender.ts';
 import { confine, onLoadCpu, whileMeasuringCpu } from '../cpu-time.ts';
@@ -140,7 +140,7 @@ async function run(context: PartContext): Promise<void> {
   try {
     for (let round = 0; round < context.rounds; round += 1) {
       const found: Round = new Map();
-      for (const contender of context.contenders('tcp', round)) {
+      for (const contender of withoutTwin(context.contenders('tcp', round))) {
         const { name } = contender;
         await context.withContender(contender, WANTED, (running) =>
           onLoadCpu(() => measureOne(context, plan, found, name, running, network)),

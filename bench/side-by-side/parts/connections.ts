@@ -20,6 +20,7 @@ import {
   recordCosts,
   recordLatencies,
   seriesName,
+  withoutTwin,
 } from '../balancer-cost.ts';
 import {
   type BenchNetwork,
@@ -61,17 +62,17 @@ interface Plan {
 
 const QUICK: Plan = {
   warmUpSeconds: 0.4,
-  connectionRates: [5000],
+  connectionRates: [2000],
   connectionSeconds: 0.8,
-  requestRates: [2000],
+  requestRates: [1000],
   requestSeconds: 1,
   searchTrials: 0,
 };
 const FULL: Plan = {
   warmUpSeconds: 2,
-  connectionRates: [2000, 5000, 10_000],
+  connectionRates: [1000, 2000, 5000],
   connectionSeconds: 2,
-  requestRates: [2000, 10_000],
+  requestRates: [1000, 5000],
   requestSeconds: 2,
   searchTrials: 5,
 };
@@ -262,7 +263,7 @@ async function run(context: PartContext): Promise<void> {
   try {
     for (let index = 0; index < context.rounds; index += 1) {
       const round = new Round();
-      for (const contender of context.contenders('tcp', index)) {
+      for (const contender of withoutTwin(context.contenders('tcp', index))) {
         for (const idle of idlesOf(contender.name, context.isQuick)) {
           const series = seriesName(contender.name, idle);
           await context.withContender(contender, wanted(idle), (running) => {

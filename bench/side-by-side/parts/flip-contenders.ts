@@ -86,11 +86,7 @@ class FlippableWeir implements Flippable {
       const more = isRefused ? { limits: { ...limits, connections: limits.connections + 2 } } : {};
       return `${stringify({ ...common, ...more })}${servicesText(services(variant))}`;
     };
-    // Only AF_XDP's own program makes the interfaces take what another XDP program has sent.
-    const undoes =
-      this.#kind === 'af-packet'
-        ? network.switchEnds.map((end) => network.acceptRedirected(end))
-        : [];
+    const undoes: (() => void)[] = [];
     const leavePolling = () => {
       for (const undo of undoes) undo();
     };
@@ -100,6 +96,11 @@ class FlippableWeir implements Flippable {
         services: services(0),
       });
       this.#weir = weir;
+      // Only AF_XDP's own program makes the interfaces take what another XDP program has sent; and weir
+      // itself turns GRO off on those that it opens by AF_PACKET.
+      if (this.#kind === 'af-packet') {
+        for (const end of network.switchEnds) undoes.push(network.acceptRedirected(end));
+      }
       placeOthers(weir);
       await network.waitUntilReachable(network.virtualAddress);
       return {

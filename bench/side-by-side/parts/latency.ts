@@ -11,6 +11,7 @@ import {
   receivesItself,
   recordLatencies,
   seriesName,
+  withoutTwin,
 } from '../balancer-cost.ts';
 import { type BenchNetwork, CONTENDER_CPU } from '../bench-network.ts';
 import type { RunningContender, Wanted } from '../contender.ts';
@@ -86,7 +87,7 @@ async function run(context: PartContext): Promise<void> {
   try {
     for (let round = 0; round < context.rounds; round += 1) {
       const found: Round = new Map();
-      for (const contender of context.contenders('udp', round)) {
+      for (const contender of withoutTwin(context.contenders('udp', round))) {
         for (const idle of idlesOf(contender.name, context.isQuick)) {
           const series = seriesName(contender.name, idle);
           await context.withContender(contender, wanted(idle), (running) =>

@@ -51,20 +51,20 @@ interface Plan {
 
 const FULL: Plan = {
   connections: [1, 1024, CURVE_CONNECTIONS, 1_048_576],
-  windowSeconds: 4,
+  windowSeconds: 2.5,
   curvePercents: [10, 25, 50, 75, 90, 100, 125, 150],
-  curveSeconds: 2,
-  trials: 7,
-  trialSeconds: 2,
+  curveSeconds: 0.8,
+  trials: 6,
+  trialSeconds: 1,
 };
 
 const QUICK: Plan = {
   connections: [CURVE_CONNECTIONS],
-  windowSeconds: 1,
-  curvePercents: [50, 100, 150],
-  curveSeconds: 0.4,
-  trials: 3,
-  trialSeconds: 0.4,
+  windowSeconds: 0.8,
+  curvePercents: [50, 100],
+  curveSeconds: 0.3,
+  trials: 2,
+  trialSeconds: 0.3,
 };
 
 const TRIAL: Plan = {
