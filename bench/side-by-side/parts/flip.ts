@@ -289,6 +289,7 @@ async function run(context: PartContext): Promise<void> {
     await onLoadCpu(() => measureCompiling(context, plan.compiled));
     for (const size of plan.sizes) {
       for (const contender of context.contenders('udp', round)) {
+        if (context.isQuick && contender.name === 'weir-af-packet') continue;
         const able = flippable(contender, size.services);
         if (able === undefined) continue;
         await context.withContender(able.contender, WANTED, async (running) => {
