@@ -122,16 +122,20 @@ function barRows({ rows }: Table): Row[] {
 }
 
 function barPicture(choice: Choice, tables: readonly Table[]): Picture | undefined {
-  const panels = tables
-    .filter((table) => choice.isChosen(table) && lineKey(table, /offered/i) === undefined)
-    .flatMap((table) =>
-      groupBy(barRows(table), ({ condition }) => conditionText(condition)).map((bars) => {
-        const { measure, unit, better } = table;
-        const under = conditionText(bars[0].condition);
-        const title = under === '' ? measure : `${measure}, ${under}`;
-        return { part: table.part, title, unit, better, bars };
-      }),
-    );
+  const chosen = tables.filter(
+    (table) => choice.isChosen(table) && lineKey(table, /offered/i) === undefined,
+  );
+  // What all panels show is said above them, and room for titles is short.
+  const isOneMeasure = new Set(chosen.map(({ measure }) => measure)).size === 1;
+  const panels = chosen.flatMap((table) =>
+    groupBy(barRows(table), ({ condition }) => conditionText(condition)).map((bars) => {
+      const { measure, unit, better } = table;
+      const under = conditionText(bars[0].condition);
+      const named = isOneMeasure ? under : `${measure}, ${under}`;
+      const title = under === '' ? measure : named;
+      return { part: table.part, title, unit, better, bars };
+    }),
+  );
   if (panels.length === 0) return undefined;
   const { title } = choice;
   const svg = barChart({ title, panels: panels.slice(0, MOST_PANELS) });
