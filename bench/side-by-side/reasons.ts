@@ -29,6 +29,13 @@ const REASONS: Readonly<Record<string, string>> = {
     'kernel at several times the cost of switching it. A proxy sees a few events in the place of them, ' +
     'because the kernel’s TCP answers for it. Sleeping after one empty turn instead of 24 took off ' +
     'nearly half',
+  'sleeping when idle, weir adds no more to the 99th percentile than HAProxy and nginx':
+    'not profiled. What can be seen: the rows differ from round to round by more than the contenders do, ' +
+    'since client, servers and the other host’s receiving share one CPU, and at some rates only one ' +
+    'round of weir’s was complete',
+  'busy polling, weir adds at most half of what HAProxy and nginx add to it':
+    'not profiled. What can be seen: the worst rows, weir’s and the proxies’, are of the size of TCP’s ' +
+    'retransmission timers (200 ms and more), so packets were lost there, where the client’s CPU is full',
   'no gap in forwarding of more than 1 ms on a flip':
     'with two CPUs the control processor parses and writes tables on the CPU of generator and receiver, ' +
     'whose own gap without any flip is above 1 ms already. The switching processor itself does not ' +
