@@ -1,7 +1,8 @@
 // Part 'memory': what is resident, how much of it a connection takes, and whether it stays as it is.
 // weir: UDP connections are made by the packet generator, and memory is read after the start, after load
 // over few connections, over many, and once more over many: what is fixed after start does not grow
-// between the last two. Main memory is counted once, by the pages that it has (process-memory.ts).
+// between the last two. In huge pages the whole of main memory is there from the start, so what grows is
+// what the switching processors have touched of it (process-memory.ts).
 // Proxies: TCP connections that are open and idle, and what the proxy's processes grow by; the kernel's
 // memory for its sockets is not among it. A connection in the kernel's connection tracking is an object
 // whose size the kernel tells, without extensions and its place in the hash table.
@@ -51,6 +52,12 @@ function planOf({ isTrial, isQuick }: PartContext): Plan {
 
 function less(measure: string, unit: string, condition: Condition): Measure {
   return { measure, unit, better: 'less', condition };
+}
+
+/** Bytes of main memory that the switching processors have touched. */
+function touchedBySwitching(running: RunningContender): number {
+  const switching = running.processes().filter(({ name }) => name.startsWith('weir: switching'));
+  return switching.reduce((sum, { pid }) => sum + readProcessMemory(pid).shared, 0);
 }
 
 function mainMemoryOf(running: RunningContender): MainMemoryUse | undefined {
@@ -120,24 +127,24 @@ async function measureWeir(
     const seconds = plan.loadSeconds;
     await startTraffic({ ...traffic, flows, seconds, niceness: 10 }).report;
     recordProcesses(context, name, running, when);
-    return mainMemoryOf(running)?.inUse ?? Number.NaN;
+    return touchedBySwitching(running);
   };
   recordProcesses(context, name, running, 'after the start');
   await load(FEW_FLOWS, 'after load');
-  const fewInUse = await makeConnections(traffic, running, FEW_FLOWS);
-  const manyInUse = await makeConnections(traffic, running, plan.manyFlows);
+  const touchedByFew = await makeConnections(traffic, running, FEW_FLOWS);
+  const touchedByMany = await makeConnections(traffic, running, plan.manyFlows);
   const first = await load(plan.manyFlows, 'after load over many connections');
   const second = await load(plan.manyFlows, 'after the same once more');
   const flows = plan.manyFlows;
   const { connections } = limitsOf(flows);
-  const grown = (manyInUse - fewInUse) / (flows - FEW_FLOWS);
+  const touched = (touchedByMany - touchedByFew) / (flows - FEW_FLOWS);
   const perConnection = (how: string) =>
     less('memory of a connection', 'bytes', { connections: flows, how });
   context.record(name, perConnection('set aside by the layout'), bytesPerConnection(connections));
-  context.record(name, perConnection('grown by, measured'), grown);
+  context.record(name, perConnection('touched for it, measured'), touched);
   context.record(
     name,
-    less('growth of main memory under the same load again', 'MiB', { connections: flows }),
+    less('main memory touched anew under the same load', 'MiB', { connections: flows }),
     (second - first) / MIB,
   );
   const size = mainMemoryOf(running)?.size ?? Number.NaN;
@@ -149,7 +156,7 @@ function limitsOf(flows: number): { connections: number } {
   return { connections: Math.max(65_536, flows * 2) };
 }
 
-/** Makes so many connections, twice for what was lost; gives main memory's bytes in use. */
+/** Makes so many connections, twice for what was lost; gives the bytes of main memory then touched. */
 async function makeConnections(
   traffic: TrafficOptions,
   running: RunningContender,
@@ -159,7 +166,7 @@ async function makeConnections(
     const order = { order: 'sequential', packets: flows, rate: MAKING_RATE } as const;
     await startTraffic({ ...traffic, ...order, flows }).report;
   }
-  return mainMemoryOf(running)?.inUse ?? Number.NaN;
+  return touchedBySwitching(running);
 }
 
 /** Starts idle-connections and waits for its line. */

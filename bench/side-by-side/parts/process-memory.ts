@@ -1,8 +1,8 @@
 // What processes hold in memory, from /proc: resident pages, split into those that are shared through
 // main memory and those of the process alone; and of main memory itself how much is really there.
-// Main memory is a file without a name that lives in memory (memfd): its pages come into being when they
-// are first touched, so the file's allocated blocks say how much is in use, once, whichever process
-// touched them. Sums over the processes' resident pages would count them again for each.
+// Main memory is a file without a name that lives in memory (memfd). Its allocated blocks say how much of it
+// is there, once: in huge pages all of it from the start, else what any process has touched. Sums over the
+// processes' resident pages would count a page again for each that has touched it.
 
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 

@@ -18,7 +18,10 @@ export const METHODS: Readonly<Record<string, Method>> = {
         'from anybody’s statistics. All connections exist before the measurement begins.',
       'To weir and the C twin the kernel hands packets over, and on a veth it does its half of receiving on ' +
         'the sender’s CPU: in the plain figures that half is CPU 0’s work. `all on one core` has it on CPU 1 ' +
-        'too, where all of nftables’ work is; that is the comparison core for core.',
+        'too, where all of nftables’ work is; that is the comparison core for core. It is done by kernel ' +
+        'threads; weir sleeps when idle then, and the threads have the lowest priority, so that what was ' +
+        'received is sent before more is received. `spinning` is the same without sleep and with equal ' +
+        'priority, for weir and its twin, which knows nothing else.',
       'HAProxy carries no UDP and is left out. `XDP redirect` is the ceiling of this machine and no balancer: ' +
         'it looks up nothing. The C twin is our forwarder in C: the same tables, checks and rewriting over ' +
         'the same AF_XDP sockets.',
@@ -40,7 +43,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
         'time in which the CPU under test was not idle, kernel work included, less what direct left there; ' +
         'beside it stand the contender’s threads alone and the whole machine’s, because each errs elsewhere. ' +
         'weir sleeps when there is nothing to do while CPU time is taken; `busy polling` uses a whole CPU ' +
-        'whatever it carries.',
+        'whatever it carries. The C twin only spins and is left out, here and in the next two parts.',
       'Added latency is the contender’s minus that of the direct way in the same round; where noise is larger ' +
         'than the difference it can be below zero.',
     ],
@@ -78,10 +81,10 @@ export const METHODS: Readonly<Record<string, Method>> = {
     heading: 'Memory',
     paragraphs: [
       'Resident memory of each process from /proc, split into the main memory that all of weir’s ' +
-        'processes share and what each has of its own. Main memory is reserved at the start; its pages ' +
-        'become resident when they are first used, so that it grows with the highest number of ' +
-        'connections and frames that ever were, up to its size and no further. Shared pages count in every ' +
-        'process that has touched them: the sum over processes would count them several times. A connection ' +
+        'processes share and what each has of its own. Main memory is all there from the start where the ' +
+        'kernel makes huge pages of it; a process’s shared pages are those of it that it has touched, which ' +
+        'grows with the highest number of connections and frames that ever were, up to its size and no ' +
+        'further. A page counts in every process that has touched it. A connection ' +
         'of the kernel’s is the object alone, without extensions and hash table; of proxies only their ' +
         'processes are counted, not the kernel’s sockets.',
     ],
