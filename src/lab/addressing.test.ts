@@ -7,13 +7,14 @@ import {
   MAXIMUM_BACKENDS,
   MAXIMUM_CLIENTS,
   macAddress,
+  managementAddress,
   serverAddress,
   virtualAddress,
 } from './addressing.ts';
 
 describe('addressing', () => {
   it('gives no address twice, with as many hosts as are allowed', () => {
-    const all: string[] = [];
+    const all: string[] = [managementAddress()];
     for (const channel of [0, 1] as const) {
       all.push(externalAddress(channel), internalAddress(channel), virtualAddress(channel));
       for (let index = 0; index < MAXIMUM_CLIENTS; index += 1) {

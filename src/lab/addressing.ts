@@ -6,7 +6,8 @@
 //   1         10.3.0.0/24     10.3.0.1   10.3.0.100   10.4.0.0/24     10.4.0.1    (ext1, int1)
 //
 // Clients are .10, .11 … on the client side, servers .11, .12 … on the server side. For direct
-// server return the servers also stand on the client side of channel 0, as .21, .22 ….
+// server return the servers also stand on the client side of channel 0, as .21, .22 …. The switch's
+// management interface, which its kernel owns, is .9 on the server side of channel 0.
 // A MAC address is 02:00 followed by the four bytes of the IPv4 address: captures read themselves.
 
 /** Hosts of one kind that the addressing leaves room for. */
@@ -44,6 +45,11 @@ export function externalAddress(channel: Channel): string {
 /** The switch's own address on its internal interface: the servers' gateway. */
 export function internalAddress(channel: Channel): string {
   return `${SERVER_SUBNETS[channel]}.1`;
+}
+
+/** The kernel's own address on the servers' network, for what is not switched: checks and reports. */
+export function managementAddress(): string {
+  return `${SERVER_SUBNETS[0]}.9`;
 }
 
 /** The virtual address that clients talk to. */

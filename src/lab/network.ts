@@ -2,13 +2,15 @@
 //
 //   client ─┐                                     ┌─ b1
 //   client ─┤ external switch ─ ext0 WEIR int0 ─ internal switch ─┼─ b2
-//   client ─┘ (a Linux bridge)                      (a bridge)     └─ b3
+//   client ─┘ (a Linux bridge)        switch: mgmt0 ─ (a bridge)     └─ b3
 //
 // A single client on a single channel is joined to ext0 directly. With two channels there are ext1
 // and int1 with subnets of their own (addressing.ts). With `dsr` the servers also stand on the
 // external switch and bear the virtual address, silently, on their loopback, so they answer clients
 // directly.
-// ext0 and int0 have no address in the kernel: weir owns the addresses and answers ARP itself.
+// ext0 and int0 have no address in the kernel: weir owns the addresses and answers ARP itself. With
+// `management` the switch's namespace also has mgmt0 (37₀ of the seeds' Fig. 7), which the kernel
+// owns: over it the control processor reaches the servers, and the agents on them reach it.
 // Checksum and segmentation offload is off on every cable: a veth hands packets over with the
 // checksum not yet filled in and a VLAN tag beside the frame instead of in it, neither of which a
 // switch that is not the kernel would notice.
@@ -24,6 +26,7 @@ import {
   MAXIMUM_BACKENDS,
   MAXIMUM_CLIENTS,
   macAddress,
+  managementAddress,
   PREFIX_LENGTH,
   serverAddress,
   virtualAddress,
@@ -43,6 +46,9 @@ const SILENT_VIRTUAL_ADDRESS = [
   'net.ipv4.conf.all.arp_ignore=1',
   'net.ipv4.conf.all.arp_announce=2',
 ];
+/** Else the kernel would answer on int0, which is weir's, for the address that it has on mgmt0. */
+const ONLY_ITS_OWN_ADDRESS = ['net.ipv4.conf.all.arp_ignore=1', 'net.ipv4.conf.all.arp_announce=2'];
+const MANAGEMENT_INTERFACE = 'mgmt0';
 const OFFLOADS = ['tx', 'rx', 'tso', 'gso', 'gro', 'rxvlan', 'txvlan'];
 
 export interface LabNetworkOptions {
@@ -56,6 +62,8 @@ export interface LabNetworkOptions {
   queues?: number;
   /** Servers can answer clients directly. Default false. */
   dsr?: boolean;
+  /** The switch's kernel stands on the servers' network with an interface of its own. Default false. */
+  management?: boolean;
   /**
    * Packets will reach the peers by XDP redirect or XDP_TX, which a veth takes only when its peer
    * polls by NAPI: keeps GRO on there. Default false.
@@ -111,6 +119,8 @@ export class LabNetwork {
   readonly switchInterfaces: readonly SwitchInterface[];
   /** The virtual address on each channel. */
   readonly virtualAddresses: readonly string[];
+  /** The kernel's address on the servers' network, with `management`. */
+  readonly managementAddress: string | undefined;
   readonly #suffix: string;
   readonly #namespaces: string[] = [];
 
@@ -125,6 +135,7 @@ export class LabNetwork {
       channels: 1,
       queues: 1,
       dsr: false,
+      management: false,
       xdpRedirect: false,
       ...options,
     };
@@ -132,7 +143,8 @@ export class LabNetwork {
     networksMade += 1;
     this.#suffix = networksMade === 1 ? '' : `-${networksMade}`;
     try {
-      this.switchNamespace = this.#addNamespace('switch');
+      const { management } = this.options;
+      this.switchNamespace = this.#addNamespace('switch', management ? ONLY_ITS_OWN_ADDRESS : []);
       this.internalNamespace = this.#addNamespace('internal');
       this.externalNamespace = this.#needsExternalBridge()
         ? this.#addNamespace('external')
@@ -141,6 +153,7 @@ export class LabNetwork {
       this.clients = this.#buildClients();
       this.servers = this.#buildServers();
       this.switchInterfaces = this.#buildSwitch();
+      this.managementAddress = management ? this.#addManagement() : undefined;
     } catch (error) {
       this.remove();
       throw error;
@@ -266,6 +279,15 @@ export class LabNetwork {
     this.#join(end, { namespace: this.externalNamespace!, name: `${name}-direct` }, 'br0');
     addAddress(namespace, end.name, address);
     ipBatch([`addr add ${virtualAddress(0)}/32 dev lo`], namespace);
+    return address;
+  }
+
+  #addManagement(): string {
+    const address = managementAddress();
+    const namespace = this.switchNamespace;
+    const end = { namespace, name: MANAGEMENT_INTERFACE, macAddress: macAddress(address) };
+    this.#join(end, { namespace: this.internalNamespace, name: MANAGEMENT_INTERFACE }, 'br0');
+    addAddress(namespace, end.name, address);
     return address;
   }
 

@@ -7,7 +7,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { badChecksums, countPackets, startCapture } from '../../src/lab/capture.ts';
+import { macAddress } from '../../src/lab/addressing.ts';
+import { badChecksums, countPackets, readFields, startCapture } from '../../src/lab/capture.ts';
 import {
   cleanAll,
   clearLeftovers,
@@ -75,6 +76,24 @@ describe.skipIf(reason !== undefined)('the lab', () => {
     expect(features).toContain('tcp-segmentation-offload: off');
     expect(features).toContain('generic-receive-offload: off');
     expect(existsSync(`/run/netns/${network.switchNamespace}`)).toBe(true);
+  });
+
+  it('gives the kernel of the switch an interface of its own, and no part of the others', async () => {
+    const managed = new LabNetwork({ backends: 1, management: true });
+    const [b1] = managed.servers;
+    const server = await startNginx(b1);
+    const address = managed.managementAddress!;
+    const control = { ...b1, namespace: managed.switchNamespace };
+    expect(curl(control, `http://${b1.address}/`).body).toBe('b1\n');
+    // Were int0 to answer for the address as well, there would be two answers to one question.
+    managed.run(b1, 'ip', ['neighbor', 'flush', 'all']);
+    const capture = await startCapture(b1.namespace, 'eth0', 'arp');
+    expect(curl(b1, `http://${address}/`).exitCode).toBe(7);
+    await capture.stop();
+    const answers = readFields(capture.file, ['arp.src.hw_mac'], `arp.src.proto_ipv4==${address}`);
+    expect(answers).toEqual([[macAddress(address)]]);
+    await server.stop();
+    managed.remove();
   });
 
   it('serves web pages inside the server side, and nobody outside gets there', async () => {
