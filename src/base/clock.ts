@@ -13,3 +13,8 @@ const OFFSET_MS = seconds[0] * 1000 + seconds[1] / 1e6 - performance.now();
 export function monotonicMs(): number {
   return (performance.now() + OFFSET_MS) | 0;
 }
+
+/** The same clock, not wrapped: for times that may lie further apart than 24 days. */
+export function monotonicMsUnwrapped(): number {
+  return performance.now() + OFFSET_MS;
+}
