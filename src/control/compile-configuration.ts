@@ -30,7 +30,8 @@ import {
 } from '../tables/connection-states.ts';
 import { prefixMask, type Route } from '../tables/routing-builder.ts';
 import { PROTOCOL_TCP, PROTOCOL_UDP, parseAddress } from '../wire/ipv4.ts';
-import type { Configuration, ServiceConfiguration, Timeouts } from './config/schema.ts';
+import type { Configuration, ServiceConfiguration } from './config/schema.ts';
+import type { Timeouts } from './config/schema-timeouts.ts';
 
 /** Numbers of services and backends, by name; a backend's name is 'service/backend'. */
 export interface Ids {

@@ -15,6 +15,7 @@ interface Node {
   readonly pattern?: string;
   readonly examples?: readonly string[];
   readonly minimum?: number;
+  readonly exclusiveMinimum?: number;
   readonly maximum?: number;
   readonly minItems?: number;
   readonly default?: unknown;
@@ -27,15 +28,17 @@ export interface KeyRow {
   readonly row: string;
 }
 
-/** The pattern of a duration with a unit, as the schema has it. */
-const DURATION = '^[0-9]+[smh]?$';
+/** The patterns of a duration with a unit, as the schema has them: with and without milliseconds. */
+const DURATIONS = ['^[0-9]+[smh]?$', '^[0-9]+(ms|s|m|h)?$'];
 
 /** What one may write, in words. */
 function typeText(node: Node): string {
   if (node.enum !== undefined) return node.enum.map((word) => `\`${word}\``).join(', ');
   if (node.const !== undefined) return `\`${node.const}\``;
-  if (node.anyOf?.some(({ pattern }) => pattern === DURATION) === true) return 'duration';
+  if (node.anyOf?.some(({ pattern }) => DURATIONS.includes(pattern ?? ''))) return 'duration';
   if (node.anyOf !== undefined) return node.anyOf.map(typeText).join(' or ');
+  if (node.type === 'boolean') return 'true or false';
+  if (node.type === 'number') return rangeText(node);
   if (node.type === 'integer') return `${node.minimum} … ${node.maximum}`;
   if (node.type === 'array') {
     const least = node.minItems === undefined ? '' : ', at least one';
@@ -46,6 +49,13 @@ function typeText(node: Node): string {
   if (node.type === 'object') return 'map';
   const example = node.examples?.[0];
   return example === undefined ? 'text' : `text such as \`${example}\``;
+}
+
+/** A number that need not be whole; a bound that is not itself allowed stands behind 'above'. */
+function rangeText({ minimum, exclusiveMinimum, maximum }: Node): string {
+  return exclusiveMinimum === undefined
+    ? `${minimum} … ${maximum}`
+    : `above ${exclusiveMinimum}, up to ${maximum}`;
 }
 
 function defaultText(node: Node, isRequired: boolean): string {

@@ -4,15 +4,25 @@
 // Invariant: both functions give nothing for equal configurations.
 
 import { isDeepStrictEqual } from 'node:util';
-import type {
-  BackendConfiguration,
-  Configuration,
-  ServiceConfiguration,
-  TimeoutName,
-} from './schema.ts';
+import type { BackendConfiguration, Configuration, ServiceConfiguration } from './schema.ts';
+import type { TimeoutName } from './schema-timeouts.ts';
 
 /** Fixed at start: interfaces are opened, processes spawned and memory laid out by them. */
 const FIXED_KEYS = ['interfaces', 'processors', 'limits'] as const;
+
+/** Keys of which it is only said that they have changed. */
+const SERVICE_KEYS = [
+  'persistence',
+  'connection-limit',
+  'health',
+  'passive-health',
+  'panic-threshold',
+  'on-down',
+  'distribution',
+  'load',
+  'rules',
+] as const;
+const BACKEND_KEYS = ['labels', 'connection-limit', 'fallback', 'health-port', 'load'] as const;
 
 /** Paths of the changes that only a restart can bring about, such as 'limits.connections'. */
 export function needsRestart(before: Configuration, after: Configuration): string[] {
@@ -53,8 +63,8 @@ export function describeChanges(before: Configuration, after: Configuration): st
   for (const route of routesAfter) {
     if (!routesBefore.includes(route)) lines.push(`route ${route}: added`);
   }
-  for (const path of changedPaths(before['rate-limits'], after['rate-limits'], 'rate-limits')) {
-    lines.push(`${path}: changed`);
+  for (const key of ['rate-limits', 'resource-manager'] as const) {
+    for (const path of changedPaths(before[key], after[key], key)) lines.push(`${path}: changed`);
   }
   for (const path of needsRestart(before, after)) lines.push(`${path}: changed, needs a restart`);
   return lines;
@@ -72,6 +82,9 @@ function serviceChanges(old: ServiceConfiguration, young: ServiceConfiguration):
     const [was, is] = [old.timeouts[timeout], young.timeouts[timeout]];
     if (was !== is) note(`timeout ${timeout} ${was}s → ${is}s`);
   }
+  for (const key of SERVICE_KEYS) {
+    for (const path of changedPaths(old[key], young[key], key)) note(`${path} changed`);
+  }
   for (const [was, is] of byName(old.backends, young.backends)) {
     if (is === undefined) note(`backend ${was!.name} removed`);
     else if (was === undefined) note(`backend ${is.name} added, ${backendText(is)}`);
@@ -79,6 +92,11 @@ function serviceChanges(old: ServiceConfiguration, young: ServiceConfiguration):
       const [from, to] = [endPoint(was), endPoint(is)];
       if (from !== to) note(`backend ${is.name} ${from} → ${to}`);
       if (was.weight !== is.weight) note(`backend ${is.name} weight ${was.weight} → ${is.weight}`);
+      for (const key of BACKEND_KEYS) {
+        for (const path of changedPaths(was[key], is[key], key)) {
+          note(`backend ${is.name} ${path} changed`);
+        }
+      }
     }
   }
   return lines;

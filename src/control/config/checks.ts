@@ -1,6 +1,7 @@
 // What one value of a configuration says about another: names and services that exist twice, a
 // service that would send to itself, weights that let nobody in. Networks and their reachability are
-// in network-checks.ts, processors and memory in processor-checks.ts.
+// in network-checks.ts, health, load and rules in service-checks.ts, processors and memory in
+// processor-checks.ts.
 //
 // A fault makes the configuration unusable; a warning is about something that works, but hardly as
 // meant. Pure: what is known of the machine is a parameter.
@@ -17,6 +18,7 @@ import type {
   ServicePart,
 } from './parts.ts';
 import { processorChecks } from './processor-checks.ts';
+import { serviceChecks } from './service-checks.ts';
 
 /**
  * All checks across values.
@@ -38,6 +40,7 @@ export function crossChecks(parts: ConfigurationParts, availableCpus: AvailableC
     weights(service, path, result);
   });
   sharedBackends(parts, result);
+  serviceChecks(parts, result);
   capacityChecks(parts, result);
   networkChecks(parts, result);
   processorChecks(parts, availableCpus, result);

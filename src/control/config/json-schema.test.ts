@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { jsonSchemaText } from './json-schema.ts';
+import { SCHEDULER_NAMES } from './schema.ts';
 
 interface Schema {
   properties: Record<string, Schema>;
@@ -26,12 +27,7 @@ describe('weir.schema.json', () => {
   });
 
   it('offers an editor the words, aliases included', () => {
-    expect(service.properties.scheduler.enum).toEqual([
-      'weighted-round-robin',
-      'maglev',
-      'wrr',
-      'mh',
-    ]);
+    expect(service.properties.scheduler.enum).toEqual(Object.keys(SCHEDULER_NAMES));
     expect(service.properties.protocol.enum).toEqual(['tcp', 'udp']);
   });
 

@@ -36,6 +36,7 @@ export interface ConfigurationParts {
   readonly services: ServicePart[];
   readonly processors: ProcessorsPart;
   readonly limits: LimitsPart;
+  readonly resourceManager: Fields<typeof SHAPES.resourceManager>;
 }
 
 /** Takes from `data`, of any kind, what is valid. */
@@ -52,6 +53,7 @@ export function validParts(data: unknown): ConfigurationParts {
     })),
     processors: fields(SHAPES.processors, property(data, 'processors')),
     limits: fields(SHAPES.limits, property(data, 'limits')),
+    resourceManager: fields(SHAPES.resourceManager, property(data, 'resource-manager')),
   };
 }
 

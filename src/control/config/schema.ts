@@ -9,30 +9,27 @@
 
 import { z } from 'zod';
 import { MAX_QUEUES } from '../../memory/layout.ts';
+import { parseInterfaceAddress } from './ipv4-text.ts';
 import {
-  isTextFault,
-  parseInterfaceAddress,
-  parseIpv4Network,
-  parseIpv4Unicast,
-  type TextFault,
-} from './ipv4-text.ts';
-
-const IPV4 =
-  '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\\.(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}';
-const PREFIX = '/(3[0-2]|[12]?[0-9])';
-
-/** A text with its own parser: the parser words the fault, the pattern serves the editor. */
-function parsedText(parse: (text: string) => unknown, pattern: string, example: string) {
-  return z
-    .string()
-    .superRefine((text, context) => {
-      const parsed = parse(text);
-      if (!isTextFault(parsed)) return;
-      const { message, suggestion } = parsed;
-      context.addIssue({ code: 'custom', message, params: { suggestion } });
-    })
-    .meta({ pattern: `^${pattern}$`, examples: [example] });
-}
+  agentShape,
+  backendLoadShape,
+  distributionShape,
+  listenShape,
+  loadShape,
+  remoteShape,
+  resourceManagerShape,
+} from './schema-distribution.ts';
+import { healthShape, ON_DOWN, passiveHealthShape } from './schema-health.ts';
+import { payloadShape, ruleShape } from './schema-rules.ts';
+import {
+  DEFAULT_TIMEOUTS,
+  duration,
+  mergeTimeouts,
+  type Timeouts,
+  timeoutNames,
+  timeoutsShape,
+} from './schema-timeouts.ts';
+import { hostAddress, IPV4, name, network, PREFIX, parsedText, port } from './schema-values.ts';
 
 function powerOfTwo(value: number, context: z.core.$RefinementCtx<number>): void {
   if ((value & (value - 1)) === 0) return;
@@ -43,76 +40,6 @@ function powerOfTwo(value: number, context: z.core.$RefinementCtx<number>): void
     params: { suggestion },
   });
 }
-
-const hostAddress = (example: string) => parsedText(parseIpv4Unicast, IPV4, example);
-
-const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, {
-  error:
-    'a name has 1–63 letters, digits, dots, dashes and underscores, and starts with a letter or digit',
-});
-
-const port = z.int().min(1).max(65_535);
-
-/** Names of the timeouts and their defaults in seconds (those of IPVS). */
-const DEFAULT_TIMEOUTS = {
-  established: 900,
-  'syn-sent': 120,
-  'syn-received': 60,
-  'fin-wait': 120,
-  'time-wait': 120,
-  close: 10,
-  'close-wait': 60,
-  'last-ack': 30,
-  udp: 300,
-} as const;
-
-export type TimeoutName = keyof typeof DEFAULT_TIMEOUTS;
-/** Seconds for each timeout. */
-export type Timeouts = Record<TimeoutName, number>;
-
-const LONGEST_TIMEOUT_SECONDS = 7 * 86_400;
-const SECONDS_PER_UNIT: Record<string, number> = { s: 1, m: 60, h: 3600 };
-
-/** Seconds of '900s', '15m', '2h' or 900; or the fault. */
-function parseDuration(value: string | number): number | TextFault {
-  const text = String(value);
-  const match = /^([0-9]+)([smh]?)$/.exec(text);
-  if (match === null) {
-    return { message: `${text} is not a duration`, suggestion: 'write it as in 900s, 15m or 2h' };
-  }
-  const seconds = Number(match[1]) * (SECONDS_PER_UNIT[match[2]] ?? 1);
-  if (seconds >= 1 && seconds <= LONGEST_TIMEOUT_SECONDS) return seconds;
-  return { message: `${text} is not between 1s and 168h`, suggestion: '' };
-}
-
-const duration = z
-  .union(
-    [parsedText(parseDuration, '[0-9]+[smh]?', '15m'), z.int().min(1).max(LONGEST_TIMEOUT_SECONDS)],
-    { error: 'a duration is expected, such as 900s, 15m or 2h' },
-  )
-  .transform((value) => parseDuration(value) as number);
-
-const TIMEOUT_DESCRIPTIONS: Record<TimeoutName, string> = {
-  established: 'An established TCP connection without traffic is forgotten after this time.',
-  'syn-sent': 'A TCP connection of which only the SYN of the client was seen.',
-  'syn-received': 'A TCP connection that waits for the last acknowledgement of its handshake.',
-  'fin-wait': 'A TCP connection that one end has closed.',
-  'time-wait': 'A TCP connection that both ends have closed.',
-  close: 'A TCP connection after a reset.',
-  'close-wait': 'A TCP connection whose client waits for the backend to close.',
-  'last-ack': 'A TCP connection that waits for the last acknowledgement.',
-  udp: 'A UDP conversation without traffic.',
-};
-
-const timeoutNames = Object.keys(DEFAULT_TIMEOUTS) as TimeoutName[];
-const timeoutsShape = Object.fromEntries(
-  timeoutNames.map((timeout) => [
-    timeout,
-    duration
-      .optional()
-      .describe(`${TIMEOUT_DESCRIPTIONS[timeout]} Default ${DEFAULT_TIMEOUTS[timeout]}s.`),
-  ]),
-) as Record<TimeoutName, z.ZodOptional<typeof duration>>;
 
 export const interfaceAddress = parsedText(parseInterfaceAddress, IPV4 + PREFIX, '10.1.0.1/24');
 
@@ -150,9 +77,7 @@ const interfaceShape = {
 };
 
 const routeShape = {
-  to: parsedText(parseIpv4Network, `(default|${IPV4}${PREFIX})`, 'default').describe(
-    'The network, or default.',
-  ),
+  to: network('default').describe('The network, or default.'),
   via: hostAddress('10.1.0.254').optional().describe('The next router, on a connected network.'),
   interface: z.string().optional().describe('The interface, for a network without a router.'),
 };
@@ -202,14 +127,58 @@ const backendShape = {
     .max(65_535)
     .default(1)
     .describe('Share of new connections relative to the other backends; 0 takes none.'),
+  labels: z.array(name).default([]).describe('What it is or has; rules can require it.'),
+  'connection-limit': z
+    .int()
+    .min(1)
+    .max(0xff_ffff)
+    .optional()
+    .describe('Most connections that it has open at once.'),
+  fallback: z
+    .boolean()
+    .default(false)
+    .describe('It takes connections only when no other backend of the service can.'),
+  'health-port': port.optional().describe("Port that health checks ask; default the service's."),
+  load: z
+    .strictObject(backendLoadShape)
+    .optional()
+    .describe("Its source of load where it differs from the service's."),
 };
 
-const SCHEDULER_NAMES = {
+/** The schedulers by all their names. */
+export const SCHEDULER_NAMES = {
+  'round-robin': 'round-robin',
+  rr: 'round-robin',
   'weighted-round-robin': 'weighted-round-robin',
   wrr: 'weighted-round-robin',
+  'least-connections': 'least-connections',
+  lc: 'least-connections',
+  'weighted-least-connections': 'weighted-least-connections',
+  wlc: 'weighted-least-connections',
+  'shortest-expected-delay': 'shortest-expected-delay',
+  sed: 'shortest-expected-delay',
+  'never-queue': 'never-queue',
+  nq: 'never-queue',
+  'source-hash': 'source-hash',
+  sh: 'source-hash',
   maglev: 'maglev',
   mh: 'maglev',
+  'power-of-two': 'power-of-two',
+  p2c: 'power-of-two',
+  random: 'random',
 } as const;
+
+type SchedulerName = keyof typeof SCHEDULER_NAMES;
+
+const persistenceShape = {
+  timeout: duration.prefault('300s').describe('How long after its last new connection.'),
+  mask: z
+    .int()
+    .min(1)
+    .max(32)
+    .default(32)
+    .describe('Clients whose addresses begin with the same bits, so many, are one.'),
+};
 
 const serviceShape = {
   name: name.describe('Name of the service, unique.'),
@@ -221,14 +190,54 @@ const serviceShape = {
     .default('nat')
     .describe('nat rewrites address and port; dsr only the MAC address (replies bypass weir).'),
   scheduler: z
-    .enum(['weighted-round-robin', 'maglev', 'wrr', 'mh'])
+    .enum(Object.keys(SCHEDULER_NAMES) as [SchedulerName, ...SchedulerName[]])
     .default('weighted-round-robin')
-    .describe('How a backend is chosen for a new connection (wrr, mh: the short names).')
+    .describe('How a backend is chosen for a new connection; by the long or the short name.')
     .transform((scheduler) => SCHEDULER_NAMES[scheduler]),
   timeouts: z
     .strictObject(timeoutsShape)
     .optional()
     .describe('Timeouts of this service where they differ from the global ones.'),
+  persistence: z
+    .strictObject(persistenceShape)
+    .optional()
+    .describe('A client keeps its backend over several connections.'),
+  'connection-limit': z
+    .int()
+    .min(1)
+    .max(0xff_ffff)
+    .optional()
+    .describe('Most connections that the service has open at once.'),
+  health: z
+    .strictObject(healthShape)
+    .optional()
+    .describe('Checks of the backends; without it they count as alive.'),
+  'passive-health': z
+    .strictObject(passiveHealthShape)
+    .optional()
+    .describe('What the packets that pass say about the backends (not with dsr).'),
+  'panic-threshold': z
+    .int()
+    .min(0)
+    .max(100)
+    .default(50)
+    .describe('When fewer than so many percent of the backends are healthy, all are used.'),
+  'on-down': z
+    .enum(ON_DOWN)
+    .default('keep')
+    .describe('What becomes of the connections of a backend that is down.'),
+  distribution: z
+    .strictObject(distributionShape)
+    .prefault({})
+    .describe('How the load of the backends becomes their weights.'),
+  load: z
+    .strictObject(loadShape)
+    .optional()
+    .describe('Where it is learned what load the backends have.'),
+  rules: z
+    .array(z.strictObject(ruleShape))
+    .default([])
+    .describe('Choice by content: the first rule that a connection meets decides.'),
 };
 
 const backendsOf = z
@@ -260,6 +269,10 @@ export const configurationSchema = z
       .array(z.strictObject({ ...serviceShape, backends: backendsOf }))
       .default([])
       .describe('What clients connect to.'),
+    'resource-manager': z
+      .strictObject(resourceManagerShape)
+      .prefault({})
+      .describe('Who may say what load the backends have.'),
   })
   .meta({ title: 'weir', description: 'The configuration of weir.' });
 
@@ -271,6 +284,7 @@ export const SHAPES = {
   limits: limitsShape,
   service: serviceShape,
   backend: backendShape,
+  resourceManager: resourceManagerShape,
 };
 
 /** Known keys by place: 'services[].backends[]' has name, address, … */
@@ -284,7 +298,19 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   'rate-limits': Object.keys(rateLimitsShape),
   'services[]': [...Object.keys(serviceShape), 'backends'],
   'services[].timeouts': timeoutNames,
+  'services[].persistence': Object.keys(persistenceShape),
+  'services[].health': Object.keys(healthShape),
+  'services[].passive-health': Object.keys(passiveHealthShape),
+  'services[].distribution': Object.keys(distributionShape),
+  'services[].load': Object.keys(loadShape),
+  'services[].rules[]': Object.keys(ruleShape),
+  'services[].rules[].payload': Object.keys(payloadShape),
   'services[].backends[]': Object.keys(backendShape),
+  'services[].backends[].load': Object.keys(backendLoadShape),
+  'resource-manager': Object.keys(resourceManagerShape),
+  'resource-manager.listen': Object.keys(listenShape),
+  'resource-manager.agents[]': Object.keys(agentShape),
+  'resource-manager.remote': Object.keys(remoteShape),
 };
 
 /** What the file says, validated, with the schema's defaults. */
@@ -313,10 +339,4 @@ export function completeConfiguration(file: ConfigurationFile): Configuration {
     })),
   }));
   return { ...file, timeouts, services };
-}
-
-function mergeTimeouts(base: Timeouts, changes: Partial<Timeouts>): Timeouts {
-  const merged = { ...base };
-  for (const timeout of timeoutNames) merged[timeout] = changes[timeout] ?? base[timeout];
-  return merged;
 }
