@@ -1,5 +1,5 @@
-// Talks to the control processor over its unix socket: what `weir status` and `weir reload` use, and
-// everything else that is not a control processor itself.
+// Talks to the control processor over its unix socket: what `weir status`, `weir reload`, `weir drain` …
+// use, and everything else that is not a control processor itself.
 // One request, one connection: nothing is kept that a restarted control processor would not know.
 
 import { request } from 'node:http';
@@ -20,13 +20,14 @@ export interface AdminAnswer {
 }
 
 /**
- * One request. The answer's body is JSON.
+ * One request. The answer's body is JSON, and so is `body`, if there is one.
  * @throws WeirError ERR_CONTROL_UNREACHABLE when nobody answers at the socket, or not properly
  */
 export function callAdmin(
   socketPath: string,
   method: 'GET' | 'POST',
   path: string,
+  body?: unknown,
 ): Promise<AdminAnswer> {
   return new Promise((resolve, reject) => {
     const unreachable = (why: string, suggestion = START_IT): void =>
@@ -38,7 +39,14 @@ export function callAdmin(
         ),
       );
     const call = request(
-      { socketPath, method, path, timeout: TIMEOUT_MS, agent: false },
+      {
+        socketPath,
+        method,
+        path,
+        timeout: TIMEOUT_MS,
+        agent: false,
+        headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      },
       (response) => {
         const chunks: Buffer[] = [];
         // Without a listener an answer that breaks off would leave the caller waiting for ever.
@@ -46,10 +54,10 @@ export function callAdmin(
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
         response.on('end', () => {
           const status = response.statusCode ?? 0;
-          const body = parseBody(Buffer.concat(chunks).toString('utf8'));
-          if (body === undefined) unreachable('the answer is not JSON');
-          else if (status >= 500) unreachable(`it failed: ${(body as { error?: string }).error}`);
-          else resolve({ status, body });
+          const answer = parseBody(Buffer.concat(chunks).toString('utf8'));
+          if (answer === undefined) unreachable('the answer is not JSON');
+          else if (status >= 500) unreachable(`it failed: ${(answer as { error?: string }).error}`);
+          else resolve({ status, body: answer });
         });
       },
     );
@@ -57,7 +65,7 @@ export function callAdmin(
     call.on('error', (error: NodeJS.ErrnoException) =>
       unreachable(error.message, error.code === 'EACCES' ? BE_ANOTHER : START_IT),
     );
-    call.end();
+    call.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 

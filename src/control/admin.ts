@@ -3,6 +3,7 @@
 //   GET  /v1/status   all there is to know, see status.ts
 //   GET  /healthz     200 while this process answers
 //   POST /v1/reload   reads the configuration file again; 409 with the faults when it has any
+//   /v1/backends …    admin-backends.ts
 
 import { lstatSync, mkdirSync, unlinkSync } from 'node:fs';
 import type { Server } from 'node:http';
@@ -10,12 +11,14 @@ import { dirname } from 'node:path';
 import { createAdaptorServer } from '@hono/node-server';
 import { Hono } from 'hono';
 import { SystemError } from '../base/errors.ts';
+import { type BackendActions, backendRoutes } from './admin-backends.ts';
 import type { ReloadResult } from './reload.ts';
 import type { Status } from './status.ts';
 
 export interface AdminActions {
   status(): Status;
   reload(): Promise<ReloadResult>;
+  readonly backends?: BackendActions;
 }
 
 /** Group may use the socket, others may not. */
@@ -33,6 +36,7 @@ export async function serveAdmin(socketPath: string, actions: AdminActions): Pro
     const result = await actions.reload();
     return context.json(result, result.applied ? 200 : 409);
   });
+  if (actions.backends !== undefined) app.route('/', backendRoutes(actions.backends));
   app.notFound((context) => context.json({ error: `no such path: ${context.req.path}` }, 404));
   app.onError((error, context) => context.json({ error: error.message }, 500));
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;

@@ -195,7 +195,8 @@ export interface RuntimeChange {
 
 /** What `POST …/drain`, `…/undrain` and `…/weight` answer. */
 export interface BackendChangeView {
-  readonly backend: BackendView;
+  /** null: it is not configured any more, and its change has been taken back. */
+  readonly backend: BackendView | null;
   /** What the operator ought to know about it, a line each. */
   readonly warnings: readonly string[];
 }
