@@ -35,16 +35,17 @@ export class BackendChooser {
    */
   choose(configuration: number, service: number, source: number, ports: number): number {
     const { words } = this;
+    const pool = table.servicePool(configuration, service);
     if (table.serviceScheduler(words, configuration, service) === table.SCHEDULER_MAGLEV) {
       const hash = finish(mix(mix(MAGLEV_SEED, source), ports));
-      return table.selectBackend(words, configuration, service, hash);
+      return table.selectBackend(words, configuration, pool, hash);
     }
-    const length = table.selectionLength(words, configuration, service);
+    const length = table.selectionLength(words, pool);
     if (length === 0) return table.NOT_FOUND;
     let position = this.positions[service];
     if (position === UNSET) position = Math.floor((length * this.processor) / this.processors);
     if (position >= length) position = 0;
     this.positions[service] = (position + 1) | 0;
-    return table.selectBackend(words, configuration, service, position);
+    return table.selectBackend(words, configuration, pool, position);
   }
 }

@@ -103,13 +103,17 @@ describe('configuration table', () => {
     const backends = [4, 2, 9].map((id) => ({ id, address: id, port: 80, weight: 1 }));
     const first = service(0, 1, 80, 6, [{ id: 0, address: 3, port: 80, weight: 1 }], [0]);
     write(input([first, service(1, 2, 80, 6, backends, [4, 2, 9, 2]), service(2, 3, 80, 6)]));
-    const walk = [0, 1, 2, 3, 4, 5].map((n) => table.selectBackend(WORDS, BASE, 1, n));
+    const walk = [0, 1, 2, 3, 4, 5].map((n) =>
+      table.selectBackend(WORDS, BASE, table.servicePool(BASE, 1), n),
+    );
     expect(walk).toEqual([4, 2, 9, 2, 4, 2]);
-    expect(table.selectBackend(WORDS, BASE, 0, 12345)).toBe(0);
-    expect(table.selectBackend(WORDS, BASE, 1, -2147483648)).toBe(4);
-    expect(table.selectBackend(WORDS, BASE, 1, -1)).toBe([4, 2, 9, 2][0x7fffffff % 4]);
-    expect(table.selectionLength(WORDS, BASE, 2)).toBe(0);
-    expect(table.selectBackend(WORDS, BASE, 2, 0)).toBe(table.NOT_FOUND);
+    expect(table.selectBackend(WORDS, BASE, table.servicePool(BASE, 0), 12345)).toBe(0);
+    expect(table.selectBackend(WORDS, BASE, table.servicePool(BASE, 1), -2147483648)).toBe(4);
+    expect(table.selectBackend(WORDS, BASE, table.servicePool(BASE, 1), -1)).toBe(
+      [4, 2, 9, 2][0x7fffffff % 4],
+    );
+    expect(table.selectionLength(WORDS, table.servicePool(BASE, 2))).toBe(0);
+    expect(table.selectBackend(WORDS, BASE, table.servicePool(BASE, 2), 0)).toBe(table.NOT_FOUND);
   });
 
   it('gives the timeouts of a service, and the defaults when it is gone', () => {

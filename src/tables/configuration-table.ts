@@ -1,116 +1,60 @@
 // The configuration table, as switching processors read it: services, backends, our own addresses.
 // The packet filter asks it whether a packet is for a service, and takes the backend of a new
-// connection from the service's selection table; both are array look-ups, whatever the scheduler.
+// connection from the pools that are described here; rules of services: rule-table.ts. The byte map:
+// configuration-layout.ts.
 //
-// Two buffers of CONFIGURATION_TABLE_SIZE bytes. Control alone writes, and only the standby one
-// (configuration-writer.ts); publishing is raising the generation (memory/double-buffer.ts).
 // A reader may trust the buffer that the generation named at the start of its turn until it shows
 // that it has seen a newer generation, and must not keep word indexes into it any longer than that.
 // Inside a buffer nothing changes while it is active, so plain reads do.
-//
-// `base` is the index in `words` of the buffer's first word. Sections, in words from there:
-//
-//   header                  256                 counts, rate limits, default timeouts
-//   services                32 × MAX_SERVICES   by service id: stable over reloads, by name
-//   backends                8 × MAX_BACKENDS    by backend id: likewise
-//   service lookup          4 × 8192            (address, port, protocol) → service id + 1
-//   backend endpoint lookup 4 × 32768           (address, port, protocol) → 1
-//   own address lookup      4 × 16384           address → kind, interface number, prefix length
-//   interface addresses     64 × MAX_INTERFACES count, then (address, prefix length) × 31
-//   backend lists           MAX_BACKENDS        backend ids, service after service
-//   selection pool          the rest            backend ids, selection table after selection table
-//
-//   service word: 0 valid  1 address  2 port  3 protocol  4 forwarding  5 scheduler
-//                 6 selection offset  7 selection length  8 backend list offset  9 backend count
-//                 16…31 timeouts in ms, by TIMEOUT_* (tables/connection-states.ts)
-//   backend word: 0 valid  1 address  2 port  3 weight  4 service id
-//   lookup word:  0 address  1 port << 16 | protocol  2 value, 0 = free slot
-//   own address:  0 address  1 kind, 0 = free slot  2 interface number or -1  3 prefix length
-//
-// An id of which `valid` is 0 is unused: a connection record may still name it after a reload.
 
 import { finish, mix } from '../base/hash.ts';
 import {
-  CONFIGURATION_TABLE_SIZE,
-  MAX_BACKENDS,
-  MAX_INTERFACES,
-  MAX_SERVICES,
-} from '../memory/layout.ts';
+  BACKEND_ADDRESS,
+  BACKEND_CONNECTION_LIMIT,
+  BACKEND_FLAGS,
+  BACKEND_PORT,
+  BACKEND_SERVICE,
+  BACKEND_VALID,
+  BACKEND_WEIGHT,
+  BACKEND_WORDS,
+  BACKENDS,
+  CONFIGURATION_ADDRESSES,
+  CONFIGURATION_DEFAULT_TIMEOUTS,
+  CONFIGURATION_ECHO_REPLIES_PER_SECOND,
+  CONFIGURATION_ENDING,
+  CONFIGURATION_RESETS_PER_SECOND,
+  ENDPOINT_LOOKUP,
+  ENDPOINT_LOOKUP_SLOTS,
+  INTERFACE_ADDRESSES,
+  INTERFACE_WORDS,
+  LOOKUP_WORDS,
+  NOT_FOUND,
+  OWN_LOOKUP,
+  OWN_LOOKUP_SLOTS,
+  POOL_BACKEND_COUNT,
+  POOL_LIST_OFFSET,
+  POOL_SELECTION_LENGTH,
+  POOL_SELECTION_OFFSET,
+  SERVICE_ADDRESS,
+  SERVICE_BACKEND_COUNT,
+  SERVICE_CONNECTION_LIMIT,
+  SERVICE_FLAGS,
+  SERVICE_FORWARDING,
+  SERVICE_LIST_OFFSET,
+  SERVICE_LOOKUP,
+  SERVICE_LOOKUP_SLOTS,
+  SERVICE_PERSISTENCE_MASK,
+  SERVICE_PORT,
+  SERVICE_PROTOCOL,
+  SERVICE_SCHEDULER,
+  SERVICE_SELECTION_OFFSET,
+  SERVICE_TIMEOUTS,
+  SERVICE_VALID,
+  SERVICE_WORDS,
+  SERVICES,
+} from './configuration-layout.ts';
 
-export const NOT_FOUND = -1;
-
-/** Rewrites addresses and ports both ways; the backend's replies come back through us. */
-export const FORWARDING_NAT = 0;
-/** Direct server return: only the MAC address is rewritten; we never see the replies. */
-export const FORWARDING_DSR = 1;
-
-/** The selection table is walked, one position per new connection. */
-export const SCHEDULER_WEIGHTED_ROUND_ROBIN = 0;
-/** The selection table is indexed by a hash of the connection. */
-export const SCHEDULER_MAGLEV = 1;
-
-/** What an own address is; interface addresses win when it is both. */
-export const OWN_INTERFACE_ADDRESS = 1;
-export const OWN_SERVICE_ADDRESS = 2;
-
-/** Words of timeouts in a service and in the header. */
-export const TIMEOUT_WORDS = 16;
-export const MAX_ADDRESSES_PER_INTERFACE = 31;
-/** Most entries of the own address lookup; half of its slots. */
-export const MAX_OWN_ADDRESSES = 8192;
-
-// Sections: words from `base`.
-export const HEADER_WORDS = 256;
-export const SERVICE_WORDS = 32;
-export const BACKEND_WORDS = 8;
-export const LOOKUP_WORDS = 4;
-export const SERVICE_LOOKUP_SLOTS = MAX_SERVICES * 2;
-export const ENDPOINT_LOOKUP_SLOTS = MAX_BACKENDS * 2;
-export const OWN_LOOKUP_SLOTS = MAX_OWN_ADDRESSES * 2;
-export const INTERFACE_WORDS = 64;
-
-export const SERVICES = HEADER_WORDS;
-export const BACKENDS = SERVICES + SERVICE_WORDS * MAX_SERVICES;
-export const SERVICE_LOOKUP = BACKENDS + BACKEND_WORDS * MAX_BACKENDS;
-export const ENDPOINT_LOOKUP = SERVICE_LOOKUP + LOOKUP_WORDS * SERVICE_LOOKUP_SLOTS;
-export const OWN_LOOKUP = ENDPOINT_LOOKUP + LOOKUP_WORDS * ENDPOINT_LOOKUP_SLOTS;
-export const INTERFACE_ADDRESSES = OWN_LOOKUP + LOOKUP_WORDS * OWN_LOOKUP_SLOTS;
-export const BACKEND_LISTS = INTERFACE_ADDRESSES + INTERFACE_WORDS * MAX_INTERFACES;
-export const SELECTION_POOL = BACKEND_LISTS + MAX_BACKENDS;
-export const CONFIGURATION_TABLE_WORDS = CONFIGURATION_TABLE_SIZE / 4;
-/** Positions that all selection tables together may have: about 1.5 million. */
-export const SELECTION_POOL_CAPACITY = CONFIGURATION_TABLE_WORDS - SELECTION_POOL;
-
-// Words of the header.
-export const CONFIGURATION_SERVICES = 0;
-export const CONFIGURATION_BACKENDS = 1;
-export const CONFIGURATION_OWN_ADDRESSES = 2;
-export const CONFIGURATION_SELECTION_WORDS = 3;
-export const CONFIGURATION_RESETS_PER_SECOND = 4;
-export const CONFIGURATION_ECHO_REPLIES_PER_SECOND = 5;
-/** A hash of all our addresses: what is to be announced has changed when it has. */
-export const CONFIGURATION_ADDRESSES = 6;
-export const CONFIGURATION_DEFAULT_TIMEOUTS = 16;
-
-// Words of a service.
-export const SERVICE_VALID = 0;
-export const SERVICE_ADDRESS = 1;
-export const SERVICE_PORT = 2;
-export const SERVICE_PROTOCOL = 3;
-export const SERVICE_FORWARDING = 4;
-export const SERVICE_SCHEDULER = 5;
-export const SERVICE_SELECTION_OFFSET = 6;
-export const SERVICE_SELECTION_LENGTH = 7;
-export const SERVICE_LIST_OFFSET = 8;
-export const SERVICE_BACKEND_COUNT = 9;
-export const SERVICE_TIMEOUTS = 16;
-
-// Words of a backend.
-export const BACKEND_VALID = 0;
-export const BACKEND_ADDRESS = 1;
-export const BACKEND_PORT = 2;
-export const BACKEND_WEIGHT = 3;
-export const BACKEND_SERVICE = 4;
+export * from './configuration-layout.ts';
 
 /** Index in `words` of a service's record. @hot */
 export function serviceRecord(base: number, service: number): number {
@@ -292,31 +236,60 @@ export function serviceForwarding(words: Int32Array, base: number, service: numb
   return words[serviceRecord(base, service) + SERVICE_FORWARDING];
 }
 
-/** SCHEDULER_*: tells whether `selectBackend` wants a position or a hash. @hot */
+/** SCHEDULER_*. @hot */
 export function serviceScheduler(words: Int32Array, base: number, service: number): number {
   return words[serviceRecord(base, service) + SERVICE_SCHEDULER];
 }
 
-/** Positions of a service's selection table; 0: no backend may take a connection. @hot */
-export function selectionLength(words: Int32Array, base: number, service: number): number {
-  return words[serviceRecord(base, service) + SERVICE_SELECTION_LENGTH];
+/** Network mask under which a client's address stays with its backend; 0: it does not. @hot */
+export function persistenceMask(words: Int32Array, base: number, service: number): number {
+  return words[serviceRecord(base, service) + SERVICE_PERSISTENCE_MASK];
+}
+
+/** Most connections that may be open at a time in the whole service; 0: no limit. @hot */
+export function serviceConnectionLimit(words: Int32Array, base: number, service: number): number {
+  return words[serviceRecord(base, service) + SERVICE_CONNECTION_LIMIT];
+}
+
+/** SERVICE_ADOPTS_CONNECTIONS or 0. @hot */
+export function serviceFlags(words: Int32Array, base: number, service: number): number {
+  return words[serviceRecord(base, service) + SERVICE_FLAGS];
+}
+
+/** The pool of all of a service's backends: an index for the accessors of pools. @hot */
+export function servicePool(base: number, service: number): number {
+  return (serviceRecord(base, service) + SERVICE_SELECTION_OFFSET) | 0;
+}
+
+/** Positions of a pool's selection table; 0: no backend may take a connection. @hot */
+export function selectionLength(words: Int32Array, pool: number): number {
+  return words[pool + POOL_SELECTION_LENGTH];
 }
 
 /**
- * The backend id that a service's selection table has for a position or a hash (any int32; its sign
+ * The backend id that a pool's selection table has for a position or a hash (any int32; its sign
  * is ignored, the rest taken modulo the table's length), or NOT_FOUND when the table is empty. @hot
  */
 export function selectBackend(
   words: Int32Array,
   base: number,
-  service: number,
+  pool: number,
   positionOrHash: number,
 ): number {
-  const record = serviceRecord(base, service);
-  const length = words[record + SERVICE_SELECTION_LENGTH];
+  const length = words[pool + POOL_SELECTION_LENGTH];
   if (length === 0) return NOT_FOUND;
   const position = (positionOrHash & 0x7fffffff) % length;
-  return words[base + words[record + SERVICE_SELECTION_OFFSET] + position];
+  return words[base + words[pool + POOL_SELECTION_OFFSET] + position];
+}
+
+/** Backends of a pool, those without a weight included. @hot */
+export function poolBackendCount(words: Int32Array, pool: number): number {
+  return words[pool + POOL_BACKEND_COUNT];
+}
+
+/** Id of a pool's n-th backend, in the order of the configuration. @hot */
+export function poolBackend(words: Int32Array, base: number, pool: number, n: number): number {
+  return words[base + words[pool + POOL_LIST_OFFSET] + n];
 }
 
 /**
@@ -374,6 +347,21 @@ export function backendWeight(words: Int32Array, base: number, backend: number):
 /** Id of the service that the backend belongs to. @hot */
 export function backendService(words: Int32Array, base: number, backend: number): number {
   return words[backendRecord(base, backend) + BACKEND_SERVICE];
+}
+
+/** Most connections that may be open to the backend at a time; 0: no limit. @hot */
+export function backendConnectionLimit(words: Int32Array, base: number, backend: number): number {
+  return words[backendRecord(base, backend) + BACKEND_CONNECTION_LIMIT];
+}
+
+/** BACKEND_ENDS_CONNECTIONS or 0. @hot */
+export function backendFlags(words: Int32Array, base: number, backend: number): number {
+  return words[backendRecord(base, backend) + BACKEND_FLAGS];
+}
+
+/** Backends whose connections are to be ended. @hot */
+export function endingBackendCount(words: Int32Array, base: number): number {
+  return words[base + CONFIGURATION_ENDING];
 }
 
 /** TCP resets that a processor may send in a second. @hot */

@@ -11,6 +11,17 @@ import { WeirError } from '../base/errors.ts';
 import { hashText } from '../base/hash.ts';
 import { MAX_BACKENDS, MAX_INTERFACES, MAX_SERVICES } from '../memory/layout.ts';
 import * as table from './configuration-table.ts';
+import {
+  checkRules,
+  type PoolInput,
+  poolWords,
+  type RuleInput,
+  ruleRecords,
+  writePools,
+  writeRules,
+} from './rule-writer.ts';
+
+export type { PoolInput, RuleInput } from './rule-writer.ts';
 
 export interface BackendInput {
   /** Stable id, 0 … MAX_BACKENDS - 1 (stable-ids.ts). Belongs to one service only. */
@@ -18,8 +29,12 @@ export interface BackendInput {
   /** As int32. */
   readonly address: number;
   readonly port: number;
-  /** The weight in force, for the status; the selection is what counts. */
+  /** The weight in force: 0 takes no connection; schedulers that count connections divide by it. */
   readonly weight: number;
+  /** Most connections open at a time; 0 or nothing: no limit. */
+  readonly connectionLimit?: number;
+  /** Its connections are to be ended, with a reset for TCP. */
+  readonly endsConnections?: boolean;
 }
 
 export interface ServiceInput {
@@ -39,6 +54,16 @@ export interface ServiceInput {
   /** Backend ids in the order, or under the hashes, that the scheduler computed. */
   readonly selection: Int32Array;
   readonly backends: readonly BackendInput[];
+  /** Network mask of client addresses that stay with a backend, as int32; 0 or nothing: none. */
+  readonly persistenceMask?: number;
+  /** Most connections open at a time; 0 or nothing: no limit. */
+  readonly connectionLimit?: number;
+  /** TCP segments of no connection begin one. */
+  readonly adoptsConnections?: boolean;
+  /** What rules choose among; rules name them by number, from 1. */
+  readonly pools?: readonly PoolInput[];
+  /** In the order in which they are tried. */
+  readonly rules?: readonly RuleInput[];
 }
 
 export interface InterfaceAddressInput {
@@ -83,10 +108,15 @@ export function writeConfigurationTable(
   words.fill(0, base, base + table.SELECTION_POOL);
   let selectionOffset = table.SELECTION_POOL;
   let listOffset = table.BACKEND_LISTS;
+  let ruleNumber = 0;
   for (const service of input.services) {
     writeService(words, base, service, selectionOffset, listOffset);
     selectionOffset += service.selection.length;
     listOffset += service.backends.length;
+    const pools = writePools(words, base, service, selectionOffset);
+    writeRules(words, base, service, ruleNumber, pools);
+    selectionOffset += poolWords(service);
+    ruleNumber += ruleRecords(service);
   }
   for (const address of input.interfaceAddresses) writeInterfaceAddress(words, base, address);
   const ownAddresses = writeOwnAddresses(words, base, input);
@@ -97,7 +127,14 @@ export function writeConfigurationTable(
   words[base + table.CONFIGURATION_RESETS_PER_SECOND] = input.resetsPerSecond;
   words[base + table.CONFIGURATION_ECHO_REPLIES_PER_SECOND] = input.echoRepliesPerSecond;
   words[base + table.CONFIGURATION_ADDRESSES] = hashAddresses(input);
+  words[base + table.CONFIGURATION_ENDING] = endingBackends(input);
+  words[base + table.CONFIGURATION_RULES] = ruleNumber;
   words.set(Array.from(input.defaultTimeouts), base + table.CONFIGURATION_DEFAULT_TIMEOUTS);
+}
+
+function endingBackends({ services }: ConfigurationInput): number {
+  const backends = services.flatMap((service) => service.backends);
+  return backends.filter(({ endsConnections }) => endsConnections === true).length;
 }
 
 /** The same for the same addresses, in whatever order they are named. */
@@ -124,9 +161,19 @@ function requireRoom(what: string, needed: number, capacity: number, advice: str
 function checkCapacities(input: ConfigurationInput): void {
   const { services, interfaceAddresses } = input;
   const backends = services.reduce((sum, service) => sum + service.backends.length, 0);
-  const positions = services.reduce((sum, service) => sum + service.selection.length, 0);
+  const positions = services.reduce(
+    (sum, service) => sum + service.selection.length + poolWords(service),
+    0,
+  );
+  const rules = services.reduce((sum, service) => sum + ruleRecords(service), 0);
   requireRoom('services', services.length, MAX_SERVICES, 'configure fewer services');
   requireRoom('backends', backends, MAX_BACKENDS, 'configure fewer backends');
+  requireRoom(
+    'rules (one for each client network of each rule)',
+    rules,
+    table.MAX_RULES,
+    'use fewer rules, or larger client networks',
+  );
   requireRoom(
     'positions of selection tables',
     positions,
@@ -176,6 +223,7 @@ function checkConsistency(input: ConfigurationInput): void {
       service.selection.every((backend) => own.has(backend)),
       `selection of service ${id}`,
     );
+    checkRules(service);
   }
   for (const { interfaceNumber, prefixLength } of input.interfaceAddresses) {
     assert(
@@ -205,6 +253,10 @@ function writeService(
   words[record + table.SERVICE_SELECTION_LENGTH] = service.selection.length;
   words[record + table.SERVICE_LIST_OFFSET] = listOffset;
   words[record + table.SERVICE_BACKEND_COUNT] = service.backends.length;
+  words[record + table.SERVICE_PERSISTENCE_MASK] = service.persistenceMask ?? 0;
+  words[record + table.SERVICE_CONNECTION_LIMIT] = service.connectionLimit ?? 0;
+  words[record + table.SERVICE_FLAGS] =
+    service.adoptsConnections === true ? table.SERVICE_ADOPTS_CONNECTIONS : 0;
   words.set(Array.from(service.timeouts), record + table.SERVICE_TIMEOUTS);
   words.set(service.selection, base + selectionOffset);
   const { address, port, protocol } = service;
@@ -228,6 +280,9 @@ function writeBackend(
   words[record + table.BACKEND_PORT] = backend.port;
   words[record + table.BACKEND_WEIGHT] = backend.weight;
   words[record + table.BACKEND_SERVICE] = service.id;
+  words[record + table.BACKEND_CONNECTION_LIMIT] = backend.connectionLimit ?? 0;
+  words[record + table.BACKEND_FLAGS] =
+    backend.endsConnections === true ? table.BACKEND_ENDS_CONNECTIONS : 0;
   const endpoints = base + table.ENDPOINT_LOOKUP;
   const { address, port } = backend;
   insert(words, endpoints, table.ENDPOINT_LOOKUP_SLOTS, address, port, service.protocol, 1);

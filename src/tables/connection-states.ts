@@ -27,6 +27,8 @@ export const STATE_CLOSE = 5;
 export const STATE_CLOSE_WAIT = 6;
 export const STATE_LAST_ACK = 7;
 export const STATE_UDP = 8;
+/** No connection: it says with which backend the connections of a client are to begin. */
+export const STATE_PERSISTENCE = 9;
 
 /** Names of the states, as metrics and `weir connections` show them. */
 export const CONNECTION_STATES = [
@@ -39,6 +41,7 @@ export const CONNECTION_STATES = [
   'close-wait',
   'last-ack',
   'udp',
+  'persistence',
 ] as const;
 export type ConnectionState = (typeof CONNECTION_STATES)[number];
 
@@ -52,6 +55,7 @@ export const TIMEOUT_CLOSE = STATE_CLOSE;
 export const TIMEOUT_CLOSE_WAIT = STATE_CLOSE_WAIT;
 export const TIMEOUT_LAST_ACK = STATE_LAST_ACK;
 export const TIMEOUT_UDP = STATE_UDP;
+export const TIMEOUT_PERSISTENCE = STATE_PERSISTENCE;
 
 // Marks of one direction; the first four stand where TCP has them (RFC 9293 §3.1).
 const SEEN_FIN = 0x01;
