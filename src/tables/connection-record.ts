@@ -22,7 +22,9 @@
 // Words 1 … 7 are written by the inserting processor before publication and never again. Direct server
 // return has no key in line 1: the server's packets do not pass here.
 //
-// Life, line 0: state in bits 0 … 2, epoch (connection-epoch.ts) in bits 3 … 30.
+// Life, line 0: state in bits 0 … 2, epoch (connection-epoch.ts) in bits 3 … 30, bit 31 the book in which
+// the record counts (connection-gauges.ts). While it is live bit 3 says that it is closing, and the
+// others are 0.
 //
 //   FREE ──reserve──▶ RESERVED ──publish──▶ HALF_OPEN ──handshake──▶ LIVE
 //    ▲                    │ withdrawn           └────────┬─────────────┘ remove
@@ -34,6 +36,11 @@
 //   DYING      no longer found by lookups, but its slots may still stand in the index.
 //   LIMBO      out of the index since the epoch it carries; free again two epochs later.
 //   SUSPECT    its bit is taken, its life is FREE: freed two epochs later unless reserved by then.
+//
+// A *template* is no connection: it says with which backend the connections of a client (or of a
+// network of clients) to a service begin. Its protocol number is one that no packet bears here, its
+// key (client address under the mask, service address, service port << 16 | pool number); it is
+// one-sided like direct server return, and counts among the connections of nobody.
 //
 // All changes of line 0's life are compare-and-swap, so exactly one process makes each of them.
 // Line 1's life is a copy for its own lookups: LIVE or 0 in bits 0 … 2; the bits above them
@@ -71,10 +78,30 @@ export const LIFE_STATE = 7;
 /** `(life & LIFE_FOUND) === LIFE_LIVE` holds for LIVE and HALF_OPEN: what lookups may return. */
 export const LIFE_FOUND = 6;
 export const LIFE_EPOCH_SHIFT = 3;
+/** Of a live record: a FIN or a reset has been seen. */
+export const LIFE_CLOSING = 8;
+export const LIFE_SECOND_BOOK = 1 << 31;
+
+/** From this protocol number on a record is none of a connection (reserved by IANA: 255; 253, 254). */
+const PSEUDO_PROTOCOLS = 0xfe;
 
 export const DIRECTION_TO_SERVER = 0;
 /** @public The other direction, by name. */
 export const DIRECTION_TO_CLIENT = 1;
+
+/** Instead of their protocol numbers in templates of TCP and of UDP services. */
+export const PROTOCOL_TEMPLATE_TCP = 0xfe;
+export const PROTOCOL_TEMPLATE_UDP = 0xff;
+
+/** Whether a LINE_PORT word is a template's. @hot */
+export function isTemplate(portWord: number): boolean {
+  return protocolOf(portWord) >= PROTOCOL_TEMPLATE_TCP;
+}
+
+/** Whether the LINE_PORT word is that of a connection. @hot */
+export function isConnection(portWord: number): boolean {
+  return protocolOf(portWord) < PSEUDO_PROTOCOLS;
+}
 
 /** The protocol in a LINE_PORT word. @hot */
 export function protocolOf(portWord: number): number {

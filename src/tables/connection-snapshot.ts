@@ -8,12 +8,14 @@ import * as record from './connection-record.ts';
 import {
   CONNECTION_STATES,
   type ConnectionState,
+  STATE_PERSISTENCE,
   STATE_UDP,
   tcpState,
   tcpStateOneSided,
 } from './connection-states.ts';
 
 const PROTOCOL_TCP = 6;
+const PROTOCOL_UDP = 17;
 
 /** One direction's counts. */
 export interface DirectionSnapshot {
@@ -46,8 +48,16 @@ function isFound(life: number): boolean {
   return (life & record.LIFE_FOUND) === record.LIFE_LIVE;
 }
 
+/** TCP or UDP: of a template, the protocol of its service. */
+function transportOf(portWord: number): number {
+  if (!record.isTemplate(portWord)) return record.protocolOf(portWord);
+  const isTcp = record.protocolOf(portWord) === record.PROTOCOL_TEMPLATE_TCP;
+  return isTcp ? PROTOCOL_TCP : PROTOCOL_UDP;
+}
+
 function stateAt(words: Int32Array, line: number): number {
   const port = words[line + record.LINE_PORT];
+  if (record.isTemplate(port)) return STATE_PERSISTENCE;
   if (record.protocolOf(port) !== PROTOCOL_TCP) return STATE_UDP;
   const client = words[line + record.LINE_MARKS];
   if ((port & 0xff) === FORWARDING_DSR) return tcpStateOneSided(client);
@@ -69,16 +79,17 @@ export function snapshotRecord(memory: MainMemory, number: number): ConnectionSn
   const server = line + record.LINE_WORDS;
   if (!isFound(Atomics.load(words, line))) return undefined;
   const copyLife = words[server];
+  const isTemplate = record.isTemplate(words[line + record.LINE_PORT]);
   const copy: ConnectionSnapshot = {
     record: number,
-    protocol: record.protocolOf(words[line + record.LINE_PORT]),
+    protocol: transportOf(words[line + record.LINE_PORT]),
     forwarding: words[line + record.LINE_PORT] & 0xff,
     service: words[line + record.LINE_IDS] >>> 16,
     backend: words[line + record.LINE_IDS] & 0xffff,
     clientAddress: words[line + record.LINE_SOURCE],
-    clientPort: words[line + record.LINE_PORTS] >>> 16,
+    clientPort: isTemplate ? 0 : words[line + record.LINE_PORTS] >>> 16,
     serviceAddress: words[line + record.LINE_DESTINATION],
-    servicePort: words[line + record.LINE_PORTS] & 0xffff,
+    servicePort: (words[line + record.LINE_PORTS] >>> (isTemplate ? 16 : 0)) & 0xffff,
     backendAddress: words[line + record.LINE_ADDRESS],
     backendPort: words[line + record.LINE_PORT] >>> 16,
     state: CONNECTION_STATES[stateAt(words, line)],

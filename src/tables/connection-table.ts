@@ -5,8 +5,7 @@
 // connection-states.ts; expiry: connection-sweep.ts.
 //
 // Inserting: reserve, fill, publish (or abandon), all within one turn. A processor killed on the way
-// leaves a reserved record, which the sweep finds by its epoch. Which records are taken says a
-// bitmap: connection-free-records.ts.
+// leaves a reserved record, which the sweep finds by its epoch. Which are taken: connection-free-records.ts.
 //
 // Invariants: of two live records never do two entries bear the same key; a record found by lookup
 // stays what it is until the finder's turn ends; every live record has the slots of all its
@@ -37,6 +36,7 @@ import {
   SEEN_ACK,
   SEEN_SYN,
   STATE_CLOSE,
+  STATE_PERSISTENCE,
   STATE_TIME_WAIT,
   STATE_UDP,
   tcpState,
@@ -152,6 +152,11 @@ export class ConnectionTable {
     const line = this.lines + (entry << LINE_SHIFT);
     this.words[line + record.LINE_WAY_OUT] = wayOut;
     this.words[line + record.LINE_WAY_OUT_GENERATION] = routingGeneration;
+  }
+
+  /** A template was used: its time begins anew. @hot */
+  touch(entry: number, nowMs: number): void {
+    this.words[this.lines + (entry << LINE_SHIFT) + record.LINE_LAST_SEEN] = nowMs;
   }
 
   // Inserting.
@@ -275,10 +280,10 @@ export class ConnectionTable {
     const isTcp = record.protocolOf(this.words[line + record.LINE_PORT]) === PROTOCOL_TCP;
     Atomics.store(this.words, server, (nowMs & ~record.LIFE_STATE) | record.LIFE_LIVE);
     Atomics.store(this.words, line, isTcp ? record.LIFE_HALF_OPEN : record.LIFE_LIVE);
+    if (record.isTemplate(this.words[line + record.LINE_PORT])) return PUBLISHED;
     if (isTcp) this.doubles[this.counters + COUNTER_HALF_OPEN] += 1;
     this.doubles[this.counters + COUNTER_CONNECTIONS_INSERTED] += 1;
-    const backend = this.words[line + record.LINE_IDS] & 0xffff;
-    const counters = backendCounters(this.backends, backend);
+    const counters = backendCounters(this.backends, this.words[line + record.LINE_IDS] & 0xffff);
     this.doubles[counters + BACKEND_ACTIVE] += 1;
     this.doubles[counters + BACKEND_CONNECTIONS] += 1;
     return PUBLISHED;
@@ -310,8 +315,10 @@ export class ConnectionTable {
       life = seen;
     }
     if (life === record.LIFE_HALF_OPEN) this.doubles[this.counters + COUNTER_HALF_OPEN] -= 1;
-    const backend = this.words[line + record.LINE_IDS] & 0xffff;
-    this.doubles[backendCounters(this.backends, backend) + BACKEND_ACTIVE] -= 1;
+    if (!record.isTemplate(this.words[line + record.LINE_PORT])) {
+      const counters = backendCounters(this.backends, this.words[line + record.LINE_IDS] & 0xffff);
+      this.doubles[counters + BACKEND_ACTIVE] -= 1;
+    }
     this.bury(number);
     return 1;
   }
@@ -378,7 +385,9 @@ export class ConnectionTable {
   stateOf(number: number): number {
     const line = this.lines + (number << RECORD_SHIFT);
     const port = this.words[line + record.LINE_PORT];
-    if (record.protocolOf(port) !== PROTOCOL_TCP) return STATE_UDP;
+    if (record.protocolOf(port) !== PROTOCOL_TCP) {
+      return record.isTemplate(port) ? STATE_PERSISTENCE : STATE_UDP;
+    }
     const client = this.words[line + record.LINE_MARKS];
     if ((port & 0xff) === FORWARDING_DSR) return tcpStateOneSided(client);
     return tcpState(client, this.words[line + record.LINE_WORDS + record.LINE_MARKS]);
