@@ -1,14 +1,14 @@
-// Leaves the machine as it was. Everything that the lab makes (namespaces, processes, folders) is
-// registered here, and goes when this process ends: by itself, by a signal, or by an uncaught error.
+// Leaves the machine as it was. Everything that the lab makes (namespaces, processes, folders, control
+// groups) is registered here, and goes when this process ends: by itself, by a signal, or by an uncaught error.
 // Only SIGKILL gets past that, so every name holds the pid of its maker, and `clearLeftovers` takes
 // away what belongs to makers that are no more.
 // All of it is synchronous, because nothing else runs in an exit handler.
 // Invariant: nothing is ever touched that does not bear our name and a dead maker's or our own pid.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pid } from 'node:process';
 
 /** Set in a user namespace: its pids mean nothing outside, so neither may its names meet others. */
@@ -17,11 +17,14 @@ export const PRIVATE_FOLDER_VARIABLE = 'WEIR_LAB_FOLDER';
 const NAMESPACE_FOLDER = '/run/netns';
 const NAMESPACE_NAME = /^weir-(\d+)-/;
 const FOLDER_NAME = /^weir-lab-(\d+)-/;
+const CONTROL_GROUPS = '/sys/fs/cgroup';
+const CONTROL_GROUP_NAME = FOLDER_NAME;
 const GONE_DEADLINE_MS = 3000;
 
 const namespaces = new Set<string>();
 const processes = new Set<number>();
 const folders = new Set<string>();
+const controlGroups = new Set<string>();
 let handlersInstalled = false;
 
 /** What was removed. */
@@ -130,11 +133,48 @@ export function removeScratchFolder(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
 }
 
+/** Registers a control group that is about to be made. */
+export function registerControlGroup(folder: string): void {
+  installHandlers();
+  controlGroups.add(folder);
+}
+
+/** Kills what runs in a control group, then removes it. */
+export function removeControlGroup(folder: string): void {
+  controlGroups.delete(folder);
+  const end = performance.now() + GONE_DEADLINE_MS;
+  while (existsSync(folder)) {
+    try {
+      const pids = readFileSync(join(folder, 'cgroup.procs'), 'latin1').split('\n');
+      for (const each of pids.map(Number).filter((each) => each > 0)) kill(each);
+      rmdirSync(folder);
+    } catch {
+      // Whoever was killed is in it until the kernel has taken leave of it.
+      if (performance.now() > end) return;
+      sleep(10);
+    }
+  }
+}
+
+/** The control groups of all labs on this machine, alive or left over. */
+function labControlGroups(): string[] {
+  // Groups are the whole machine's: from within a user namespace nobody can tell whose they are.
+  if (process.env[PRIVATE_FOLDER_VARIABLE] !== undefined || !existsSync(CONTROL_GROUPS)) return [];
+  const hierarchies = readdirSync(CONTROL_GROUPS, { withFileTypes: true });
+  const roots = hierarchies.filter((each) => each.isDirectory()).map(({ name }) => name);
+  return ['', ...roots].flatMap((root) => {
+    const folder = join(CONTROL_GROUPS, root);
+    const names = readdirSync(folder).filter((name) => CONTROL_GROUP_NAME.test(name));
+    return names.map((name) => join(folder, name));
+  });
+}
+
 /** Takes away everything that this process has made. May be called again and again. */
 export function cleanAll(): void {
   for (const target of processes) kill(target);
   processes.clear();
   for (const name of [...namespaces]) removeNamespace(name);
+  for (const folder of [...controlGroups]) removeControlGroup(folder);
   for (const folder of [...folders]) removeScratchFolder(folder);
 }
 
@@ -145,6 +185,10 @@ export function clearLeftovers(): Removed {
     if (isAlive(Number(NAMESPACE_NAME.exec(name)?.[1]))) continue;
     removed.processes.push(...removeNamespace(name));
     removed.namespaces.push(name);
+  }
+  for (const folder of labControlGroups()) {
+    if (!isAlive(Number(CONTROL_GROUP_NAME.exec(basename(folder))?.[1])))
+      removeControlGroup(folder);
   }
   for (const folder of labFolders()) {
     const name = folder.slice(scratchRoot().length + 1);

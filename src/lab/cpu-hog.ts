@@ -1,0 +1,32 @@
+// Another program on a server, which wants CPU time and has nothing to do with requests: a process that
+// is busy for a given part of one CPU, all the time. What it did not get it does not make up for.
+// Run as: cpu-hog.js '{"share":0.12}' (CpuHogOptions). Writes a line when it begins.
+
+import { setPriority } from 'node:os';
+import { burnCpu, usedCpuMs } from './busy-work.ts';
+
+export interface CpuHogOptions {
+  /** Of one CPU, 0 to 1. */
+  share: number;
+  /** -20 to 19. Default 0: as everybody else. */
+  niceness?: number;
+}
+
+const TURN_MS = 5;
+/** The most that is made up for at once: a longer wait was somebody else's turn. */
+const CATCH_UP_MS = 10;
+
+const { share, niceness = 0 } = JSON.parse(process.argv[2]) as CpuHogOptions;
+setPriority(niceness);
+let lastMs = performance.now();
+let owedMs = 0;
+setInterval(() => {
+  const now = performance.now();
+  owedMs = Math.min(owedMs + (now - lastMs) * share, CATCH_UP_MS);
+  lastMs = now;
+  const before = usedCpuMs();
+  if (owedMs > 0) burnCpu(owedMs);
+  owedMs -= usedCpuMs() - before;
+}, TURN_MS);
+process.on('SIGTERM', () => process.exit(0));
+process.stdout.write('busy\n');

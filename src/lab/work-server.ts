@@ -1,0 +1,32 @@
+// A web server whose requests cost something: each uses CPU time before it is answered, one after the
+// other, as an application in Node does. It names itself in the body and in the header X-Backend.
+// How busy it is it tells by itself only if it is held to a quota by cpu-warden.ts, which no agent can
+// see; a quota that is a control group the agent finds on its own.
+// Run as: work-server.js '{"name":"b1","port":8080,"workMs":4}' (WorkServerOptions). Writes a line when
+// it listens.
+
+import { createServer } from 'node:http';
+import { burnCpu } from './busy-work.ts';
+
+export interface WorkServerOptions {
+  name: string;
+  port: number;
+  /** CPU time of a request. */
+  workMs: number;
+}
+
+const { name, port, workMs } = JSON.parse(process.argv[2]) as WorkServerOptions;
+const body = `${name}\n`;
+
+const server = createServer((request, response) => {
+  if (request.url !== '/health') burnCpu(workMs);
+  response.writeHead(200, {
+    'content-type': 'text/plain',
+    'content-length': body.length,
+    'x-backend': name,
+  });
+  response.end(body);
+});
+server.keepAliveTimeout = 0;
+server.requestTimeout = 0;
+server.listen(port, '0.0.0.0', 4096, () => process.stdout.write('listening\n'));
