@@ -48,6 +48,7 @@ const STATUS: Status = {
   uptimeSeconds: 3700,
   configuration: {
     generation: 4,
+    flips: 9,
     appliedAt: '2026-01-01T00:10:00.000Z',
     file: '/etc/weir.yaml',
     reloadsRefused: 0,

@@ -31,7 +31,7 @@ describe('compileConfiguration', () => {
       port: 80,
       protocol: PROTOCOL_TCP,
     });
-    expect(service.backends).toEqual([
+    expect(service.backends).toMatchObject([
       { id: 200, address: parseAddress('10.2.0.11'), port: 80, weight: 1 },
       { id: 201, address: parseAddress('10.2.0.12'), port: 80, weight: 1 },
     ]);

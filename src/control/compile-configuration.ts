@@ -3,15 +3,7 @@
 // buffers by the publisher. The costly part (Maglev tables, smooth orders) happens here, in the control
 // processor, so that switching processors only index (B3, B4).
 
-import { maglevTable, maglevTableSize } from '../distribution/maglev.ts';
-import { weightedRoundRobinTable } from '../distribution/weighted-round-robin.ts';
-import {
-  FORWARDING_DSR,
-  FORWARDING_NAT,
-  SCHEDULER_MAGLEV,
-  SCHEDULER_WEIGHTED_ROUND_ROBIN,
-  TIMEOUT_WORDS,
-} from '../tables/configuration-table.ts';
+import * as table from '../tables/configuration-table.ts';
 import type {
   ConfigurationInput,
   InterfaceAddressInput,
@@ -23,6 +15,7 @@ import {
   TIMEOUT_ESTABLISHED,
   TIMEOUT_FIN_WAIT,
   TIMEOUT_LAST_ACK,
+  TIMEOUT_PERSISTENCE,
   TIMEOUT_SYN_RECEIVED,
   TIMEOUT_SYN_SENT,
   TIMEOUT_TIME_WAIT,
@@ -30,8 +23,10 @@ import {
 } from '../tables/connection-states.ts';
 import { prefixMask, type Route } from '../tables/routing-builder.ts';
 import { PROTOCOL_TCP, PROTOCOL_UDP, parseAddress } from '../wire/ipv4.ts';
+import { backendsOfRule, compileRules } from './compile-rules.ts';
 import type { Configuration, ServiceConfiguration } from './config/schema.ts';
 import type { Timeouts } from './config/schema-timeouts.ts';
+import { type SchedulerName, SelectionTables } from './selection-tables.ts';
 
 /** Numbers of services and backends, by name; a backend's name is 'service/backend'. */
 export interface Ids {
@@ -39,11 +34,33 @@ export interface Ids {
   readonly backends: ReadonlyMap<string, number>;
 }
 
-/**
- * Longest smooth order, unless there are more backends than that: shares are exact while the weights'
- * sum, reduced, does not exceed it.
- */
-const ROUND_ROBIN_SLOTS_MAX = 4096;
+/** What the master has decided about one backend (B3). */
+export interface BackendDecision {
+  /** For the configuration table: only its ratio to those of the others counts; 0 takes no connection. */
+  readonly weight: number;
+  /** Its connections are to be ended: its drain is over, or it is down and they are not to wait. */
+  readonly endsConnections: boolean;
+  /** What the server itself asks for, beside what is configured. */
+  readonly connectionLimit?: number;
+}
+
+/** Decisions by the backend's name, 'service/backend'; who is not in it has the configured weight. */
+export type Decisions = ReadonlyMap<string, BackendDecision>;
+
+const NO_DECISIONS: Decisions = new Map();
+
+const SCHEDULERS: Readonly<Record<SchedulerName, number>> = {
+  'round-robin': table.SCHEDULER_ROUND_ROBIN,
+  'weighted-round-robin': table.SCHEDULER_WEIGHTED_ROUND_ROBIN,
+  'least-connections': table.SCHEDULER_LEAST_CONNECTIONS,
+  'weighted-least-connections': table.SCHEDULER_WEIGHTED_LEAST_CONNECTIONS,
+  'shortest-expected-delay': table.SCHEDULER_SHORTEST_EXPECTED_DELAY,
+  'never-queue': table.SCHEDULER_NEVER_QUEUE,
+  'source-hash': table.SCHEDULER_SOURCE_HASH,
+  maglev: table.SCHEDULER_MAGLEV,
+  'power-of-two': table.SCHEDULER_POWER_OF_TWO,
+  random: table.SCHEDULER_RANDOM,
+};
 
 /** The name under which a backend has its number. */
 export function backendKey(service: string, backend: string): string {
@@ -55,10 +72,23 @@ export function protocolNumber(service: ServiceConfiguration): number {
   return service.protocol === 'tcp' ? PROTOCOL_TCP : PROTOCOL_UDP;
 }
 
-/** Everything the configuration table holds. */
-export function compileConfiguration(configuration: Configuration, ids: Ids): ConfigurationInput {
+/**
+ * Everything the configuration table holds.
+ * @param tables keeps selection tables that have not changed; without it all are made anew
+ */
+export function compileConfiguration(
+  configuration: Configuration,
+  ids: Ids,
+  decisions: Decisions = NO_DECISIONS,
+  tables: SelectionTables = new SelectionTables(),
+): ConfigurationInput {
+  tables.begin(configuration.services.flatMap(poolSizes));
+  const services = configuration.services.map((service) =>
+    compileService(service, ids, decisions, tables),
+  );
+  tables.end();
   return {
-    services: configuration.services.map((service) => compileService(service, ids)),
+    services,
     interfaceAddresses: interfaceAddresses(configuration),
     resetsPerSecond: configuration['rate-limits'].resets,
     echoRepliesPerSecond: configuration['rate-limits']['echo-replies'],
@@ -66,38 +96,60 @@ export function compileConfiguration(configuration: Configuration, ids: Ids): Co
   };
 }
 
-function compileService(service: ServiceConfiguration, ids: Ids): ServiceInput {
-  const backends = service.backends.map((backend) => ({
-    id: ids.backends.get(backendKey(service.name, backend.name)) as number,
-    address: parseAddress(backend.address),
-    port: backend.port,
-    weight: backend.weight,
-  }));
-  const order =
-    service.scheduler === 'maglev'
-      ? maglevTable(
-          service.backends.map(({ name, weight }) => ({ id: name, weight })),
-          maglevTableSize(backends.length),
-        )
-      : weightedRoundRobinTable(
-          backends.map(({ weight }) => weight),
-          Math.max(ROUND_ROBIN_SLOTS_MAX, backends.length),
-        );
+/** The service's own pool and those of its rules. */
+function poolSizes(service: ServiceConfiguration): { scheduler: SchedulerName; size: number }[] {
+  const { scheduler, backends, rules } = service;
+  const sizes = rules.map((rule) => backendsOfRule(rule, service).length);
+  return [backends.length, ...sizes].map((size) => ({ scheduler, size }));
+}
+
+function compileService(
+  service: ServiceConfiguration,
+  ids: Ids,
+  decisions: Decisions,
+  tables: SelectionTables,
+): ServiceInput {
+  const { name, scheduler, persistence } = service;
+  const backends = service.backends.map((backend) => {
+    const key = backendKey(name, backend.name);
+    const decision = decisions.get(key);
+    return {
+      name: backend.name,
+      id: ids.backends.get(key) as number,
+      address: parseAddress(backend.address),
+      port: backend.port,
+      weight: decision?.weight ?? backend.weight,
+      connectionLimit: lowestLimit(backend['connection-limit'], decision?.connectionLimit),
+      endsConnections: decision?.endsConnections ?? false,
+    };
+  });
+  const timeouts = timeoutWords(service.timeouts);
+  if (persistence !== undefined) timeouts[TIMEOUT_PERSISTENCE] = persistence.timeout * 1000;
   return {
-    id: ids.services.get(service.name) as number,
+    id: ids.services.get(name) as number,
     address: parseAddress(service.address),
     port: service.port,
     protocol: protocolNumber(service),
-    forwarding: service.forwarding === 'dsr' ? FORWARDING_DSR : FORWARDING_NAT,
-    scheduler: service.scheduler === 'maglev' ? SCHEDULER_MAGLEV : SCHEDULER_WEIGHTED_ROUND_ROBIN,
-    timeouts: timeoutWords(service.timeouts),
-    selection: order.map((position) => backends[position].id),
+    forwarding: service.forwarding === 'dsr' ? table.FORWARDING_DSR : table.FORWARDING_NAT,
+    scheduler: SCHEDULERS[scheduler],
+    timeouts,
+    selection: tables.table(name, scheduler, backends),
     backends,
+    persistenceMask: persistence === undefined ? 0 : prefixMask(persistence.mask),
+    connectionLimit: service['connection-limit'] ?? 0,
+    adoptsConnections: service['on-down'] === 'rebalance',
+    ...compileRules(service, backends, tables),
   };
 }
 
+/** The lower of two limits of which either may be missing; 0: none. */
+function lowestLimit(one: number | undefined, other: number | undefined): number {
+  if (one === undefined || other === undefined) return one ?? other ?? 0;
+  return Math.min(one, other);
+}
+
 function timeoutWords(timeouts: Timeouts): Int32Array {
-  const words = new Int32Array(TIMEOUT_WORDS);
+  const words = new Int32Array(table.TIMEOUT_WORDS);
   words[TIMEOUT_SYN_SENT] = timeouts['syn-sent'] * 1000;
   words[TIMEOUT_SYN_RECEIVED] = timeouts['syn-received'] * 1000;
   words[TIMEOUT_ESTABLISHED] = timeouts.established * 1000;

@@ -67,7 +67,8 @@ export class ControlProcessor {
       configuration: this.running,
       ids: this.publisher.runningIds,
       formerBackends: this.publisher.formerBackends,
-      generation: this.publisher.generation,
+      generation: this.publisher.configurationGeneration,
+      flips: this.publisher.generation,
       monotonicMs: monotonicMs(),
       wallClockMs: Date.now(),
     });
@@ -132,7 +133,7 @@ export class ControlProcessor {
 
   private async reloadNow(): Promise<ReloadResult> {
     const { memory, plan, log } = this.settings;
-    const { generation } = this.publisher;
+    const generation = this.publisher.configurationGeneration;
     if (this.running === undefined) {
       const refused = 'there is no running configuration yet';
       return { applied: false, generation, faults: [], warnings: [], changes: [], refused };

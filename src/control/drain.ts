@@ -190,7 +190,8 @@ function seconds(milliseconds: number): string {
 function drainText(view: DrainView): string {
   const { tcp, udp } = view.waitingFor;
   const kinds = [tcp > 0 ? `${tcp} TCP` : '', udp > 0 ? `${udp} UDP` : ''].filter(Boolean);
-  const open = kinds.length === 0 ? 'no connection' : `${kinds.join(' and ')} connections`;
+  const noun = tcp + udp === 1 ? 'connection' : 'connections';
+  const open = kinds.length === 0 ? 'no connection' : `${kinds.join(' and ')} ${noun}`;
   if (view.state === 'drained') {
     return view.kept > 0 ? `drained, ${open} kept` : `drained, ${view.gone} have ended`;
   }

@@ -1,6 +1,7 @@
 // Puts a configuration into force: compiles it, writes the standby buffers of the configuration and
 // the routing table, flips them (element 64 of Fig. 4, B4), and keeps its text in main memory, so that a
 // control processor that was killed comes back with what is running and not with what a file says now.
+// New decisions of the master go the same way, without the routes and the text.
 // Invariant: either everything of a configuration is published or nothing: all that can fail (what does
 // not fit) fails before the first flip.
 
@@ -29,10 +30,13 @@ import {
   backendKey,
   compileConfiguration,
   compileRoutes,
+  type Decisions,
   type Ids,
   protocolNumber,
 } from './compile-configuration.ts';
 import type { Configuration } from './config/schema.ts';
+import { MemoryText } from './memory-text.ts';
+import { SelectionTables } from './selection-tables.ts';
 
 /** How long a publication waits for the processors to leave the standby buffer. */
 const QUIESCENCE_TIMEOUT_MS = 5000;
@@ -42,7 +46,8 @@ export class Publisher {
   private readonly memory: MainMemory;
   private readonly configurationTable: DoubleBuffer;
   private readonly routingTable: DoubleBuffer;
-  private readonly text: DoubleBuffer;
+  private readonly text: MemoryText;
+  private readonly selections = new SelectionTables();
   private ids: Ids = { services: new Map(), backends: new Map() };
   private freedServices: readonly number[] = [];
   private freedBackends: readonly number[] = [];
@@ -53,12 +58,23 @@ export class Publisher {
     this.memory = memory;
     this.configurationTable = configurationBuffer(memory);
     this.routingTable = routingBuffer(memory);
-    this.text = textBuffer(memory);
+    const text = textBuffer(memory);
+    this.text = new MemoryText(memory, text, HEADER_TEXT_LENGTH_A, CONFIGURATION_TEXT_SIZE);
   }
 
-  /** Generation of the running configuration; 0 when nothing was ever published. */
+  /** Counts the configurations that were put into force; 0 when none ever was. */
+  get configurationGeneration(): number {
+    return this.text.generation;
+  }
+
+  /** Counts the flips of the configuration table: configurations, and distributions of the master. */
   get generation(): number {
     return this.configurationTable.generation();
+  }
+
+  /** Whether some running processor has not taken over the last flip yet. */
+  get isUnderWay(): boolean {
+    return !this.configurationTable.isQuiescent();
   }
 
   /** Numbers of the running services and backends. */
@@ -73,11 +89,7 @@ export class Publisher {
 
   /** The text of the running configuration, or undefined before the first publication. */
   runningText(): string | undefined {
-    const generation = this.text.generation();
-    if (generation === 0) return undefined;
-    const start = this.text.activeOffset(generation);
-    const length = this.memory.header(HEADER_TEXT_LENGTH_A + (generation & 1));
-    return Buffer.from(this.memory.buffer, start, length).toString('utf8');
+    return this.text.read();
   }
 
   /**
@@ -131,11 +143,15 @@ export class Publisher {
   }
 
   /**
-   * Publishes a valid configuration. `text` is what it was parsed from.
-   * @returns the new generation
+   * Publishes a valid configuration. `text` is what it was parsed from; `decisions` are the master's.
+   * @returns the number of this configuration
    * @throws WeirError ERR_TABLE_FULL when it does not fit; nothing has changed then
    */
-  async publish(configuration: Configuration, text: string): Promise<number> {
+  async publish(
+    configuration: Configuration,
+    text: string,
+    decisions?: Decisions,
+  ): Promise<number> {
     const { words } = this.memory;
     const bytes = Buffer.from(text, 'utf8');
     if (bytes.length > CONFIGURATION_TEXT_SIZE) {
@@ -160,7 +176,7 @@ export class Publisher {
       this.freedBackends,
     );
     const ids = { services: services.ids, backends: backends.ids };
-    const input = compileConfiguration(configuration, ids);
+    const input = compileConfiguration(configuration, ids, decisions, this.selections);
     await this.untilQuiescent();
     writeConfigurationTable(words, this.configurationTable.standbyOffset() >> 2, input);
     const routes = compileRoutes(configuration);
@@ -168,23 +184,29 @@ export class Publisher {
     // New routes make every connection look for its way anew, so only new ones are published.
     const isRerouted = routesText !== this.routesText;
     if (isRerouted) writeRoutingTable(words, this.routingTable.standbyOffset() >> 2, routes);
-    this.writeText(bytes);
+    this.text.write(bytes);
     // The text first: who comes after us, should we be killed here, completes what we have begun.
     this.text.publish();
     if (isRerouted) this.routingTable.publish();
     this.routesText = routesText;
-    const generation = this.configurationTable.publish();
+    this.configurationTable.publish();
     this.memory.setHeader(HEADER_APPLIED_AT, Math.floor(Date.now() / 1000));
     this.ids = ids;
     this.freedServices = services.freed;
     this.freedBackends = backends.freed;
-    return generation;
+    return this.text.generation;
   }
 
-  private writeText(bytes: Buffer): void {
-    const standby = (this.text.generation() + 1) & 1;
-    this.memory.bytes.set(bytes, this.text.standbyOffset());
-    this.memory.setHeader(HEADER_TEXT_LENGTH_A + standby, bytes.length);
+  /**
+   * Publishes new decisions about the backends of the configuration that was published last.
+   * @throws WeirError ERR_PROCESSOR_STUCK; nothing has changed then
+   */
+  async publishDecisions(configuration: Configuration, decisions: Decisions): Promise<void> {
+    const input = compileConfiguration(configuration, this.ids, decisions, this.selections);
+    await this.untilQuiescent();
+    const standby = this.configurationTable.standbyOffset() >> 2;
+    writeConfigurationTable(this.memory.words, standby, input);
+    this.configurationTable.publish();
   }
 
   /** Waits until no processor can still read a standby buffer. */

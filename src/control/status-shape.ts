@@ -18,8 +18,10 @@ export interface Status {
 }
 
 export interface ConfigurationStatus {
-  /** Counts publications; 0 before the first. */
+  /** Counts the configurations that were put into force; 0 before the first. */
   readonly generation: number;
+  /** Counts the flips of the configuration table: by configurations, and by the master's distributions. */
+  readonly flips: number;
   readonly appliedAt: string | null;
   readonly file: string;
   readonly reloadsRefused: number;

@@ -44,7 +44,8 @@ function sourcesOf(memory: MainMemory, publisher: Publisher): StatusSources {
     configuration: publisher.generation === 0 ? undefined : parsed(TEXT),
     ids: publisher.runningIds,
     formerBackends: publisher.formerBackends,
-    generation: publisher.generation,
+    generation: publisher.configurationGeneration,
+    flips: publisher.generation,
     monotonicMs: 1500,
     wallClockMs: 1_700_000_060_000,
   };

@@ -50,7 +50,9 @@ export interface StatusSources {
   readonly ids: Ids;
   /** Numbers of backends that are configured no longer. */
   readonly formerBackends: readonly number[];
+  /** Of the configuration, and of the configuration table, which is flipped by distributions too. */
   readonly generation: number;
+  readonly flips: number;
   /** Now, as in main memory (base/clock.ts), and as Date.now(). */
   readonly monotonicMs: number;
   readonly wallClockMs: number;
@@ -58,18 +60,19 @@ export interface StatusSources {
 
 /** Everything there is to know, ready to be JSON. */
 export function buildStatus(sources: StatusSources): Status {
-  const { memory, configuration, generation, wallClockMs } = sources;
+  const { memory, configuration, generation, flips, wallClockMs } = sources;
   const startedAt = memory.header(layout.HEADER_STARTED_AT);
   const appliedAt = memory.header(layout.HEADER_APPLIED_AT);
   const services = configuration?.services.map((service) => serviceStatus(service, sources)) ?? [];
   const totals = readCounters(memory);
   return {
-    state: isReady(memory, generation) ? 'ready' : 'starting',
+    state: isReady(memory, flips) ? 'ready' : 'starting',
     version: sources.version,
     startedAt: isoTime(startedAt),
     uptimeSeconds: Math.max(0, Math.round(wallClockMs / 1000 - startedAt)),
     configuration: {
       generation,
+      flips,
       appliedAt: appliedAt === 0 ? null : isoTime(appliedAt),
       file: sources.plan.configurationFile,
       reloadsRefused: memory.header(layout.HEADER_RELOADS_REFUSED),

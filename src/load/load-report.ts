@@ -53,7 +53,7 @@ export interface LoadReport {
   readonly identity: string;
   /** Rises with each report about this backend, in the order in which they were accepted. */
   readonly sequence: number;
-  /** Monotonic milliseconds (performance.now) at which this process accepted it. */
+  /** Milliseconds of CLOCK_MONOTONIC, not wrapped, at which this process accepted it. */
   readonly receivedAtMs: number;
   readonly figures: LoadFigures;
   readonly wish?: LoadWish;

@@ -13,12 +13,14 @@ import {
   CONFIGURATION_TEXT_SIZE,
   HEADER_CONFIGURATION_GENERATION,
   HEADER_ROUTING_GENERATION,
+  HEADER_RUNTIME_GENERATION,
   HEADER_TEXT_GENERATION,
   PROCESSOR_CONFIGURATION_GENERATION,
   PROCESSOR_ROUTING_GENERATION,
   PROCESSOR_SLEEPING,
   PROCESSOR_STATE,
   ROUTING_TABLE_SIZE,
+  RUNTIME_STATE_SIZE,
   STATE_DEAD,
   STATE_STOPPED,
 } from './layout.ts';
@@ -135,4 +137,10 @@ export function textBuffer(memory: MainMemory): DoubleBuffer {
     HEADER_TEXT_GENERATION,
     -1,
   );
+}
+
+/** The two buffers of what control knows beside the configuration: no switching processor reads it. */
+export function runtimeBuffer(memory: MainMemory): DoubleBuffer {
+  const { runtimeState } = memory.layout;
+  return new DoubleBuffer(memory, runtimeState, RUNTIME_STATE_SIZE, HEADER_RUNTIME_GENERATION, -1);
 }

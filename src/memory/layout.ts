@@ -9,10 +9,11 @@
 //   counters             4096 B            processors           that switching processor
 //   interfaces           256 B             MAX_INTERFACES       supervisor
 //   configuration text   1 MiB             2 (A, B)             control
+//   runtime state        1 MiB             2 (A, B)             control
 //   configuration table  fixed             2 (A, B)             control, never the active one
 //   routing table        fixed             2 (A, B)             control, never the active one
 //   neighbor table       64 B              NEIGHBORS            switching processors (version word)
-//   backend counters     64 B × BACKENDS   processors           that switching processor
+//   backend counters     128 B × BACKENDS  processors           that switching processor
 //   connection bitmap    1 bit             connections          switching processors (atomic)
 //   connection index     64 B              buckets              switching processors (compare-and-swap)
 //   connection records   128 B             connections          switching processors (see tables/)
@@ -42,8 +43,9 @@ export const PROCESSOR_SIZE = 256;
 export const COUNTERS_SIZE = 4096;
 export const INTERFACE_SIZE = 256;
 export const CONFIGURATION_TEXT_SIZE = 1 << 20;
+export const RUNTIME_STATE_SIZE = 1 << 20;
 export const NEIGHBOR_SIZE = 64;
-export const BACKEND_COUNTERS_SIZE = 64;
+export const BACKEND_COUNTERS_SIZE = 128;
 export const BUCKET_SIZE = 64;
 export const BUCKET_SLOTS = 16;
 export const CONNECTION_SIZE = 128;
@@ -96,6 +98,16 @@ export const HEADER_APPLIED_AT = 67;
 export const HEADER_RELOADS_REFUSED = 68;
 /** Random word that the hash of connection keys starts from, so that nobody can choose colliding ones. */
 export const HEADER_HASH_SEED = 69;
+/** How often the book of the connection gauges was changed (switching processor 0). */
+export const HEADER_BOOK = 80;
+/** Recounts of the connection gauges that were asked for (switching processors that begin again). */
+export const HEADER_RECOUNTS_WANTED = 81;
+/** Generation of the runtime state; its lowest bit names the active buffer (control). */
+export const HEADER_RUNTIME_GENERATION = 70;
+/** Byte lengths of the two runtime states (control). */
+export const HEADER_RUNTIME_LENGTH_A = 71;
+/** @public Reached as HEADER_RUNTIME_LENGTH_A + 1. */
+export const HEADER_RUNTIME_LENGTH_B = 72;
 
 // Words of a processor's block. The supervisor writes the first line, the processor the others.
 export const PROCESSOR_PID = 0;
@@ -117,6 +129,8 @@ export const PROCESSOR_HEARTBEAT = 20;
 export const PROCESSOR_SLEEPING = 21;
 /** Monotonic millisecond (int32) at which its present process began to switch. */
 export const PROCESSOR_RUNNING_SINCE = 22;
+/** The book (HEADER_BOOK) that it has carried all records of its share into. */
+export const PROCESSOR_BOOK = 23;
 
 export const STATE_DEAD = 0;
 export const STATE_STARTING = 1;
@@ -162,6 +176,7 @@ export interface Layout extends MemorySizes {
   readonly counters: number;
   readonly interfaces: number;
   readonly configurationText: number;
+  readonly runtimeState: number;
   readonly configurationTable: number;
   readonly routingTable: number;
   readonly neighborTable: number;
@@ -250,6 +265,7 @@ function placeSections(sizes: MemorySizes): Layout {
     counters: section(COUNTERS_SIZE * processors),
     interfaces: section(INTERFACE_SIZE * MAX_INTERFACES),
     configurationText: section(CONFIGURATION_TEXT_SIZE * 2),
+    runtimeState: section(RUNTIME_STATE_SIZE * 2),
     configurationTable: section(CONFIGURATION_TABLE_SIZE * 2),
     routingTable: section(ROUTING_TABLE_SIZE * 2),
     neighborTable: section(NEIGHBOR_SIZE * MAX_NEIGHBORS),
