@@ -20,7 +20,8 @@ export const REJECTION_MEANINGS = {
   'out-of-range': 'A figure is larger than it can be.',
   'too-many': 'It holds more backends, figures or words than are allowed.',
   'too-often': 'The agent sends more reports per second than are allowed.',
-  flood: 'More datagrams arrive than are looked at, of all senders or of one; it was not looked at.',
+  flood:
+    'More datagrams arrive than are looked at, of all senders or of one; it was not looked at.',
 } as const;
 
 export type RejectionReason = keyof typeof REJECTION_MEANINGS;
