@@ -4,11 +4,20 @@
 
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { WeirError } from '../base/errors.ts';
+import { type ErrorCode, WeirError } from '../base/errors.ts';
 import { DEFAULT_SOCKET_PATH } from '../control/admin-client.ts';
+import { addBackendCommands } from './backend-commands.ts';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
+
+/** Errors of whoever wrote the command line or the configuration. */
+const USAGE_ERRORS: readonly ErrorCode[] = [
+  'ERR_CONFIG_INVALID',
+  'ERR_CONFIG_UNREADABLE',
+  'ERR_COMMAND_LINE',
+  'ERR_BACKEND_UNKNOWN',
+];
 
 interface FileOptions {
   readonly config: string;
@@ -88,6 +97,7 @@ function program(): Command {
       process.exitCode = await reload(options.socket, options.json === true);
     });
 
+  addBackendCommands(weir);
   addDemo(weir);
   return weir;
 }
@@ -114,6 +124,5 @@ try {
 } catch (error) {
   if (!(error instanceof WeirError)) throw error;
   process.stderr.write(`weir: ${error.message}\n`);
-  const isUsage = error.code === 'ERR_CONFIG_INVALID' || error.code === 'ERR_CONFIG_UNREADABLE';
-  process.exitCode = isUsage ? EXIT_USAGE : EXIT_FAILURE;
+  process.exitCode = USAGE_ERRORS.includes(error.code) ? EXIT_USAGE : EXIT_FAILURE;
 }
