@@ -3,86 +3,124 @@
 // Invariant: one check at most is under way per target, and when `stop` has resolved, none is, no
 // timer runs and no socket or process that it opened is left.
 
-import type { HealthSettings, PassiveSettings } from './settings.ts';
+import type { HealthState, HealthTarget, PassiveCounts } from './health-state.ts';
+import { TargetMonitor } from './monitor.ts';
+import { ProbeSlots } from './probe-slots.ts';
 
-/** One backend to be checked. */
-export interface HealthTarget {
-  /** 'service/backend'. */
-  readonly key: string;
-  readonly address: string;
-  /** The port that is checked, which need not be the one that serves. */
-  readonly port: number;
-  readonly settings: HealthSettings;
-  readonly passive?: PassiveSettings;
-  /** Where a target begins that is new to this checker, after a restart of control. */
-  readonly previous?: 'up' | 'down';
-}
+export type {
+  HealthState,
+  HealthStatus,
+  HealthTarget,
+  LastCheck,
+  PassiveCounts,
+} from './health-state.ts';
 
-export type HealthStatus = 'up' | 'down' | 'unchecked';
-
-/** What is known of one target. */
-export interface HealthState {
-  readonly key: string;
-  readonly status: HealthStatus;
-  /** Why the status is what it is, in plain words. */
-  readonly cause: string;
-  /** Since when it has this status (the clock of the options, milliseconds). */
-  readonly sinceMs: number;
-  /** The last check that ended. */
-  readonly last?: {
-    readonly ok: boolean;
-    readonly durationMs: number;
-    readonly detail: string;
-    readonly atMs: number;
-  };
-  /** Checks that ended, and how many of them failed. */
-  readonly checks: number;
-  readonly failures: number;
-  /** How often it went down again soon after it had come up. */
-  readonly flaps: number;
-  /** Down, and not up again before this, however well the checks go. */
-  readonly heldUntilMs?: number;
-  /** What the data plane's counters say against it now. */
-  readonly suspicion?: string;
-  /** Without an active check: back in use after a hold, and not one answered connection yet. */
-  readonly onProbation?: boolean;
-}
-
-/** Rising counts of one backend, from main memory. */
-export interface PassiveCounts {
-  /** Connections that were given to it. */
-  readonly begun: number;
-  /** Those of them that it answered, other than by refusing them. */
-  readonly answered: number;
-  /** Answered ones that it reset later. */
-  readonly resets: number;
-  /** Those that it refused: a reset in answer to the first packet. */
-  readonly refused: number;
-}
+/** Checks over the network that are under way at once; each takes one descriptor. */
+export const MAX_CHECKS_AT_ONCE = 1_024;
+/** Scripts that run at once: processes cost more than sockets. */
+export const MAX_SCRIPTS_AT_ONCE = 16;
+/** First checks are spread over so long per target, but not longer than its interval. */
+const FIRST_SPREAD_MS_PER_TARGET = 4;
 
 export interface HealthCheckerOptions {
   /** Monotonic milliseconds. */
   now(): number;
   /** 0 up to, not including, 1. */
   random(): number;
-  /** Called when a status has changed, at the end of what changed it. */
+  /** Called when a status has changed; it may call the checker. Must not throw. */
   onChange(state: HealthState, before: HealthState): void;
+  readonly maxChecksAtOnce?: number;
+  readonly maxScriptsAtOnce?: number;
+}
+
+interface Held {
+  readonly monitor: TargetMonitor;
+  /** The target without `previous`, as text, to see whether it changed. */
+  readonly text: string;
 }
 
 export class HealthChecker {
-  constructor(_options: HealthCheckerOptions) {}
+  private readonly options: HealthCheckerOptions;
+  private readonly slots: ProbeSlots;
+  private readonly scriptSlots: ProbeSlots;
+  private readonly leaving = new Set<Promise<void>>();
+  private held = new Map<string, Held>();
+  private isStopped = false;
 
-  /** The targets from now on; those that were there keep their state. Keys are unique. */
-  setTargets(_targets: readonly HealthTarget[]): void {}
-
-  /** Takes the counts of one backend, once per second. */
-  observe(_key: string, _counts: PassiveCounts): void {}
-
-  /** What is known of a target; undefined when there is none of this key. */
-  state(_key: string): HealthState | undefined {
-    return undefined;
+  constructor(options: HealthCheckerOptions) {
+    this.options = options;
+    this.slots = new ProbeSlots(options.maxChecksAtOnce ?? MAX_CHECKS_AT_ONCE);
+    this.scriptSlots = new ProbeSlots(options.maxScriptsAtOnce ?? MAX_SCRIPTS_AT_ONCE);
   }
 
-  /** Ends every check; resolves when nothing is left of them. */
-  async stop(): Promise<void> {}
+  /**
+   * The targets from now on; keys are unique. One whose settings alone changed keeps its status and is
+   * checked anew; one with another address or port begins 'unchecked'.
+   */
+  setTargets(targets: readonly HealthTarget[]): void {
+    if (this.isStopped) return;
+    const next = new Map<string, Held>();
+    const begun: Array<readonly [TargetMonitor, HealthTarget]> = [];
+    const changed: Array<readonly [TargetMonitor, HealthTarget]> = [];
+    for (const target of targets) {
+      const text = textOf(target);
+      const old = this.held.get(target.key);
+      if (old?.text === text) {
+        next.set(target.key, old);
+        continue;
+      }
+      const monitor = old?.monitor ?? this.makeMonitor(target);
+      (old === undefined ? begun : changed).push([monitor, target]);
+      next.set(target.key, { monitor, text });
+    }
+    for (const [key, { monitor }] of this.held) if (!next.has(key)) monitor.stop();
+    this.held = next;
+    for (const [monitor, target] of changed) monitor.replace(target);
+    const spreadMs = FIRST_SPREAD_MS_PER_TARGET * (begun.length + changed.length);
+    for (const [monitor, { key, settings }] of [...begun, ...changed]) {
+      // Whoever heard of a change may have set other targets meanwhile.
+      if (this.held.get(key)?.monitor !== monitor) continue;
+      monitor.start(this.options.random() * Math.min(settings.intervalMs, spreadMs));
+    }
+  }
+
+  /** Takes the rising counts of one backend, once per second; a key without target is passed over. */
+  observe(key: string, counts: PassiveCounts): void {
+    this.held.get(key)?.monitor.observe(counts);
+  }
+
+  /** What is known of a target; undefined when there is none of this key. */
+  state(key: string): HealthState | undefined {
+    return this.held.get(key)?.monitor.state;
+  }
+
+  /** Ends every check; resolves when nothing is left of them. The checker cannot be used again. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    this.slots.close();
+    this.scriptSlots.close();
+    for (const { monitor } of this.held.values()) monitor.stop();
+    this.held.clear();
+    await Promise.all(this.leaving);
+  }
+
+  private makeMonitor(target: HealthTarget): TargetMonitor {
+    const { now, random, onChange } = this.options;
+    const { slots, scriptSlots } = this;
+    return new TargetMonitor(target, {
+      now,
+      random,
+      onChange,
+      slots,
+      scriptSlots,
+      leaving: (gone) => {
+        this.leaving.add(gone);
+        void gone.then(() => this.leaving.delete(gone));
+      },
+    });
+  }
+}
+
+function textOf({ address, port, settings, passive }: HealthTarget): string {
+  return JSON.stringify([address, port, settings, passive]);
 }
