@@ -45,7 +45,8 @@ export interface DrainRequest {
 }
 
 const by = z.string().max(MAX_OPERATOR_NAME);
-const time = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
+// Dates end at 8.64e15 (ECMA-262 §21.4.1.1), and a deadline is the sum of two times.
+const time = z.number().min(0).max(4e15);
 const number = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
 
 const WEIGHT = z.object({ weight: z.int().min(0).max(MAX_WEIGHT), by, atMs: time });
