@@ -11,10 +11,15 @@ import type { Log } from '../base/log.ts';
 import type { ControlPlan } from '../base/process-plan.ts';
 import { HEADER_RELOADS_REFUSED } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
+import type { BackendActions } from './admin-backends.ts';
+import type { Decisions } from './compile-configuration.ts';
 import type { Fault } from './config/faults.ts';
 import { formatFaults } from './config/format-faults.ts';
 import { parseConfiguration } from './config/parse.ts';
 import type { Configuration } from './config/schema.ts';
+import { Feedback } from './feedback.ts';
+import { backendOperations } from './operations.ts';
+import { remainingChanges } from './operator-changes.ts';
 import { Publisher } from './publisher.ts';
 import { type ReloadResult, readConfigurationFile, reload } from './reload.ts';
 import { buildStatus, type Status } from './status.ts';
@@ -31,6 +36,7 @@ export interface ControlSettings {
 export class ControlProcessor {
   private readonly settings: ControlSettings;
   private readonly publisher: Publisher;
+  private readonly feedback: Feedback;
   private running: Configuration | undefined;
   /** Ends when all that was asked for so far is done; never fails. */
   private lastTask: Promise<unknown> = Promise.resolve();
@@ -38,6 +44,14 @@ export class ControlProcessor {
   constructor(settings: ControlSettings) {
     this.settings = settings;
     this.publisher = new Publisher(settings.memory);
+    this.feedback = new Feedback({
+      memory: settings.memory,
+      log: settings.log,
+      configurationFile: settings.plan.configurationFile,
+      publish: (decisions) => this.publishDecisions(decisions),
+      isFlipUnderWay: () => this.publisher.isUnderWay,
+      inTurn: (task) => this.inTurn(task),
+    });
   }
 
   /**
@@ -47,9 +61,21 @@ export class ControlProcessor {
   start(): Promise<void> {
     return this.inTurn(async () => {
       const before = this.publisher.runningText();
+      if (before !== undefined) this.feedback.restore();
       if (before === undefined) await this.startFromFile();
       else await this.startFromMemory(before);
+      await this.feedback.start();
     });
+  }
+
+  /** Ends health checks and load sources; what is published stays. */
+  stop(): Promise<void> {
+    return this.feedback.stop();
+  }
+
+  /** What can be asked and done about backends at run time. */
+  backendActions(): BackendActions {
+    return backendOperations(this.feedback, this.settings.log);
   }
 
   /** Reads the file again. Resolves when it is in force or was refused; the log says which. */
@@ -117,18 +143,41 @@ export class ControlProcessor {
       return;
     }
     this.publisher.adopt(configuration);
-    const generation = await this.publish(configuration, text);
+    const generation = await this.publish(configuration, text, true);
     log.info(`back: the running configuration goes on as ${generation}`);
     if (!isFileEqual(plan.configurationFile, text)) {
       log.info(`${plan.configurationFile} is different: \`weir reload\` puts it into force`);
     }
   }
 
-  private async publish(configuration: Configuration, text: string): Promise<number> {
-    const generation = await this.publisher.publish(configuration, text);
+  /** @param isLenient start also without a key file that cannot be read */
+  private async publish(
+    configuration: Configuration,
+    text: string,
+    isLenient = false,
+  ): Promise<number> {
+    const { publisher, feedback, running } = this;
+    const prepared = feedback.prepare(configuration, isLenient);
+    const before = publisher.runningIds;
+    let generation: number;
+    try {
+      generation = await publisher.publish(configuration, text, (ids) =>
+        feedback.decideFor(configuration, ids),
+      );
+    } catch (error) {
+      if (running !== undefined) feedback.goBack(running, before);
+      throw error;
+    }
     this.running = configuration;
     this.settings.wake();
+    await feedback.follow(configuration, prepared);
     return generation;
+  }
+
+  private async publishDecisions(decisions: Decisions): Promise<void> {
+    if (this.running === undefined) return;
+    await this.publisher.publishDecisions(this.running, decisions);
+    this.settings.wake();
   }
 
   private async reloadNow(): Promise<ReloadResult> {
@@ -148,6 +197,7 @@ export class ControlProcessor {
     if (result.applied) {
       for (const change of result.changes) log.info(change);
       log.info(`configuration ${result.generation} is in force`);
+      for (const line of remainingChanges(this.feedback.changes())) log.info(line);
       return result;
     }
     memory.setHeader(HEADER_RELOADS_REFUSED, memory.header(HEADER_RELOADS_REFUSED) + 1);

@@ -143,14 +143,15 @@ export class Publisher {
   }
 
   /**
-   * Publishes a valid configuration. `text` is what it was parsed from; `decisions` are the master's.
+   * Publishes a valid configuration. `text` is what it was parsed from; `decide` gives the master's
+   * decisions about it.
    * @returns the number of this configuration
    * @throws WeirError ERR_TABLE_FULL when it does not fit; nothing has changed then
    */
   async publish(
     configuration: Configuration,
     text: string,
-    decisions?: Decisions,
+    decide?: (ids: Ids) => Decisions,
   ): Promise<number> {
     const { words } = this.memory;
     const bytes = Buffer.from(text, 'utf8');
@@ -176,7 +177,7 @@ export class Publisher {
       this.freedBackends,
     );
     const ids = { services: services.ids, backends: backends.ids };
-    const input = compileConfiguration(configuration, ids, decisions, this.selections);
+    const input = compileConfiguration(configuration, ids, decide?.(ids), this.selections);
     await this.untilQuiescent();
     writeConfigurationTable(words, this.configurationTable.standbyOffset() >> 2, input);
     const routes = compileRoutes(configuration);

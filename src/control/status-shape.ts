@@ -120,11 +120,21 @@ export interface BackendStatus {
   readonly port: number;
   readonly weight: number;
   readonly connectionsActive: number;
+  /** Those that neither side has begun to close. */
+  readonly connectionsOpen: number;
   readonly connectionsTotal: number;
   readonly packetsIn: number;
   readonly bytesIn: number;
   readonly packetsOut: number;
   readonly bytesOut: number;
+  /** Connections of which the server's first packet has come, a reset included. */
+  readonly connectionsAnswered: number;
+  /** … and was a reset. */
+  readonly connectionsRefused: number;
+  /** Resets from the server, those refusals included. */
+  readonly resets: number;
+  /** Mean time from a request to the beginning of the answer; null before the first. */
+  readonly answerTimeMs: number | null;
   /** Its part, 0 to 1, of all connections that its service ever had. */
   readonly share: number;
 }

@@ -92,8 +92,7 @@ export const listenShape = {
 
 export const agentShape = {
   name: name.describe('Name of the agent, as in its own configuration.'),
-  'key-file': filePath.describe('File with its key.'),
-  'next-key-file': filePath.optional().describe('File with the key that replaces it.'),
+  'key-file': filePath.describe('File with its key, or with two while one replaces the other.'),
   backends: z
     .array(z.string().min(1).max(127))
     .min(1)

@@ -1,0 +1,85 @@
+// The pulse of the closed loop: once a second it looks at what the switching processors have counted, tells
+// the health checks, steps the drains, has the master decide, and publishes what has changed. What an operator or
+// a health check changes does not wait for the next second, unless the last flip is less than one ago:
+// the configuration table is flipped by decisions at most once per second.
+//
+// Invariant: passes never overlap; they and reloads come one after the other (`inTurn`).
+
+import { monotonicMsUnwrapped } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+
+/** The master's period, and the shortest time between two flips by decisions. */
+export const PERIOD_MS = 1000;
+
+export interface LoopOptions {
+  readonly log: Pick<Log, 'warning'>;
+  /** Looks, decides, and publishes when something has changed. @returns whether the table was flipped */
+  pass(nowMs: number): Promise<boolean>;
+  /** Runs a task when all that was asked for before is done. */
+  inTurn<Result>(task: () => Promise<Result>): Promise<Result>;
+}
+
+export class DistributionLoop {
+  private readonly options: LoopOptions;
+  private timer: NodeJS.Timeout | undefined;
+  private flippedAtMs = Number.NEGATIVE_INFINITY;
+  private dueAtMs = Number.POSITIVE_INFINITY;
+  private isStopped = false;
+  /** Who waits for the next pass. */
+  private waiting: { resolve(): void; reject(error: Error): void }[] = [];
+
+  constructor(options: LoopOptions) {
+    this.options = options;
+  }
+
+  start(): void {
+    this.isStopped = false;
+    this.schedule(PERIOD_MS);
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+  }
+
+  /** A pass as soon as may be: for what ought not to wait for a second. Resolves when it is done. */
+  request(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ resolve, reject });
+      const since = monotonicMsUnwrapped() - this.flippedAtMs;
+      this.schedule(Math.max(0, PERIOD_MS - since));
+    });
+  }
+
+  /** The next pass, at the latest in so many milliseconds. */
+  private schedule(delayMs: number): void {
+    if (this.isStopped) return;
+    const dueAtMs = monotonicMsUnwrapped() + delayMs;
+    if (this.timer !== undefined && this.dueAtMs <= dueAtMs) return;
+    clearTimeout(this.timer);
+    this.dueAtMs = dueAtMs;
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      void this.passInTurn();
+    }, delayMs);
+    // The control socket keeps the process alive, not this.
+    this.timer.unref();
+  }
+
+  private async passInTurn(): Promise<void> {
+    const waiting = this.waiting;
+    this.waiting = [];
+    try {
+      await this.options.inTurn(async () => {
+        const nowMs = monotonicMsUnwrapped();
+        if (await this.options.pass(nowMs)) this.flippedAtMs = nowMs;
+      });
+      for (const { resolve } of waiting) resolve();
+    } catch (error) {
+      this.options.log.warning(`the distribution stays as it is: ${(error as Error).message}`);
+      for (const { reject } of waiting) reject(error as Error);
+    } finally {
+      this.schedule(PERIOD_MS);
+    }
+  }
+}

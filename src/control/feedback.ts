@@ -1,0 +1,246 @@
+// The closed loop, put together: counters, health checks, load sources and operators' changes on the one
+// side, the master in the middle, the configuration table on the other. The control processor owns one; what
+// is published, and when a reload comes in between, is the control processor's.
+//
+// Invariant: what control must not forget stands in main memory before anybody is told that it is in force.
+
+import { monotonicMsUnwrapped } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import { HealthChecker, type HealthState } from '../health/checker.ts';
+import { runtimeBuffer } from '../memory/double-buffer.ts';
+import { HEADER_RUNTIME_LENGTH_A, RUNTIME_STATE_SIZE } from '../memory/layout.ts';
+import type { MainMemory } from '../memory/region.ts';
+import { BackendObserver } from './backend-observer.ts';
+import type { BackendView, RuntimeChange } from './backend-view.ts';
+import { backendViews, findBackendView, type ViewSources } from './backend-views.ts';
+import { backendKey, type Decisions, type Ids } from './compile-configuration.ts';
+import { compileHealthTargets } from './compile-health.ts';
+import type { Configuration } from './config/schema.ts';
+import { DistributionLoop } from './distribution-loop.ts';
+import type { DrainCounts } from './drain.ts';
+import { LoadSources, type PreparedSources } from './load-sources.ts';
+import { Master } from './master.ts';
+import { MemoryText } from './memory-text.ts';
+import type { OperatorChanges } from './operator-changes.ts';
+import { readRuntimeState, writeRuntimeState } from './runtime-state.ts';
+
+export interface FeedbackOptions {
+  readonly memory: MainMemory;
+  readonly log: Pick<Log, 'info' | 'warning'>;
+  readonly configurationFile: string;
+  /** Puts decisions about the running configuration into force. */
+  publish(decisions: Decisions): Promise<void>;
+  /** Whether some switching processor has not taken over the last flip. */
+  isFlipUnderWay(): boolean;
+  inTurn<Result>(task: () => Promise<Result>): Promise<Result>;
+}
+
+export class Feedback {
+  readonly master: Master;
+  private readonly options: FeedbackOptions;
+  private readonly observer: BackendObserver;
+  private readonly health: HealthChecker;
+  private readonly sources: LoadSources;
+  private readonly loop: DistributionLoop;
+  private readonly place: MemoryText;
+  private configuration: Configuration | undefined;
+  private ids: Ids = { services: new Map(), backends: new Map() };
+  private previousHealth: Readonly<Record<string, 'up' | 'down'>> = {};
+  /** A publication has failed: the table does not say what the master has decided. */
+  private isUnpublished = false;
+  private savedText = '';
+  private hadRoom = true;
+
+  constructor(options: FeedbackOptions) {
+    const { memory, log, configurationFile } = options;
+    this.options = options;
+    this.observer = new BackendObserver(memory);
+    this.health = new HealthChecker({
+      now: monotonicMsUnwrapped,
+      random: Math.random,
+      onChange: (state, before) => this.onHealth(state, before),
+    });
+    const health = (key: string): HealthState | undefined => this.health.state(key);
+    this.master = new Master({ observer: this.observer, log, health });
+    this.sources = new LoadSources({ sink: this.master, log, configurationFile });
+    this.loop = new DistributionLoop({
+      log,
+      pass: (nowMs) => this.pass(nowMs),
+      inTurn: (task) => options.inTurn(task),
+    });
+    const buffer = runtimeBuffer(memory);
+    this.place = new MemoryText(memory, buffer, HEADER_RUNTIME_LENGTH_A, RUNTIME_STATE_SIZE);
+  }
+
+  /** Takes over what a killed predecessor knew; before the first configuration. */
+  restore(): void {
+    const { operator, master, health } = readRuntimeState(this.place.read());
+    this.master.operator = operator;
+    this.master.restore(master);
+    this.previousHealth = health;
+  }
+
+  /** Reads what a configuration needs beside itself. @throws WeirError; nothing has changed then */
+  prepare(configuration: Configuration, isLenient = false): PreparedSources {
+    return this.sources.prepare(configuration, isLenient);
+  }
+
+  /** The decisions for a configuration that is about to be published. */
+  decideFor(configuration: Configuration, ids: Ids): Decisions {
+    this.configuration = configuration;
+    this.ids = ids;
+    this.master.useConfiguration(configuration, ids);
+    return this.master.decide(monotonicMsUnwrapped()).decisions;
+  }
+
+  /** A configuration could not be published: the one before goes on. */
+  goBack(configuration: Configuration, ids: Ids): void {
+    this.decideFor(configuration, ids);
+    this.isUnpublished = true;
+  }
+
+  /** The configuration is in force: checks and sources follow it. */
+  async follow(configuration: Configuration, prepared: PreparedSources): Promise<void> {
+    this.health.setTargets(compileHealthTargets(configuration, (key) => this.previousHealth[key]));
+    this.previousHealth = {};
+    await this.sources.apply(prepared);
+    this.save();
+  }
+
+  /** From now on it beats. */
+  async start(): Promise<void> {
+    await this.sources.start();
+    this.loop.start();
+  }
+
+  async stop(): Promise<void> {
+    this.loop.stop();
+    this.sources.stop();
+    await this.health.stop();
+  }
+
+  /** Puts an operator's change into force. Resolves when it is. */
+  async change(operator: OperatorChanges): Promise<void> {
+    const before = this.master.operator;
+    this.master.operator = operator;
+    this.stepDrains(monotonicMsUnwrapped());
+    try {
+      await this.loop.request();
+    } catch (error) {
+      this.master.operator = before;
+      throw error;
+    }
+  }
+
+  views(): BackendView[] {
+    return backendViews(this.viewSources());
+  }
+
+  view(service: string, name: string): BackendView | undefined {
+    return findBackendView(this.viewSources(), service, name);
+  }
+
+  changes(): RuntimeChange[] {
+    const configured = new Map(
+      this.configuration?.services.flatMap((service) =>
+        service.backends.map(({ name, weight }) => [backendKey(service.name, name), weight]),
+      ),
+    );
+    return this.master.operator.list((key) => configured.get(key));
+  }
+
+  /** What the load sources have accepted and rejected. */
+  loadStatistics() {
+    return this.sources.statistics();
+  }
+
+  private viewSources(): ViewSources {
+    return {
+      configuration: this.configuration,
+      ids: this.ids,
+      master: this.master,
+      observer: this.observer,
+      health: (key) => this.health.state(key),
+      nowMs: monotonicMsUnwrapped(),
+    };
+  }
+
+  /** One beat. @returns whether the table was flipped */
+  private async pass(nowMs: number): Promise<boolean> {
+    if (this.configuration === undefined) return false;
+    this.observer.observe(this.ids.backends.values(), nowMs);
+    for (const [key, id] of this.ids.backends) {
+      if (this.health.state(key) === undefined) continue;
+      const { connections, answered, refused, resets } = this.observer.look(id).reading;
+      this.health.observe(key, {
+        begun: connections,
+        answered: answered - refused,
+        refused,
+        resets: Math.max(0, resets - refused),
+      });
+    }
+    this.stepDrains(nowMs);
+    const { decisions, changed } = this.master.decide(nowMs);
+    this.save();
+    if (!changed && !this.isUnpublished) return false;
+    this.isUnpublished = true;
+    await this.options.publish(decisions);
+    this.isUnpublished = false;
+    return true;
+  }
+
+  private stepDrains(nowMs: number): void {
+    for (const key of this.master.operator.backends) {
+      const counts = this.drainCounts(key);
+      if (counts === undefined) continue;
+      this.master.operator = this.master.operator.withDrainStep(key, counts, nowMs);
+    }
+  }
+
+  private drainCounts(key: string): DrainCounts | undefined {
+    const id = this.ids.backends.get(key);
+    if (id === undefined) return undefined;
+    const [name] = key.split('/');
+    const isUdp = this.configuration?.services.some(
+      (service) => service.name === name && service.protocol === 'udp',
+    );
+    const { open, connections } = this.observer.look(id).reading;
+    const [, backend] = key.split('/');
+    const output = this.master.output(name)?.backends.find((each) => each.name === backend);
+    return {
+      tcp: isUdp ? 0 : Math.max(0, open),
+      udp: isUdp ? Math.max(0, open) : 0,
+      begun: connections,
+      takesNewConnections: (output?.weight ?? 1) > 0 || this.options.isFlipUnderWay(),
+    };
+  }
+
+  private onHealth(state: HealthState, before: HealthState): void {
+    const { key, status, cause } = state;
+    const line = `${key} is ${status}: ${cause}`;
+    if (status === 'down') this.options.log.warning(line);
+    else if (before.status !== status) this.options.log.info(line);
+    this.loop.request().catch(() => {});
+  }
+
+  /** Writes what must not be forgotten, when it has changed. */
+  private save(): void {
+    const health: Record<string, 'up' | 'down'> = {};
+    for (const key of this.ids.backends.keys()) {
+      const status = this.health.state(key)?.status;
+      if (status === 'up' || status === 'down') health[key] = status;
+    }
+    const state = { operator: this.master.operator, master: this.master.memory, health };
+    const text = JSON.stringify(state);
+    if (text === this.savedText) return;
+    this.savedText = text;
+    const hasRoom = writeRuntimeState(this.place, state);
+    if (!hasRoom && this.hadRoom) {
+      this.options.log.warning(
+        'what is known of the backends does not fit into main memory: should control be killed, ' +
+          'weights begin as configured; operators’ changes are kept',
+      );
+    }
+    this.hadRoom = hasRoom;
+  }
+}
