@@ -2,87 +2,51 @@
 // a limit a process that is busy on one server would slow all of them; with one, each server is a
 // machine of its own with a part of a CPU, which its processes share among themselves.
 //
-//   cgroup v2   cpu.max in a group below the root of the hierarchy    usage: cpu.stat
-//   cgroup v1   cpu.cfs_quota_us, a group in cpu and in cpuacct        usage: cpuacct.usage
-//   signals     cpu-warden.ts, where neither can be written            usage: a file as cpuacct.usage
+//   cgroup v2   a group of its own below the root of the hierarchy, with cpu.max
+//   signals     cpu-warden.ts, where that cannot be: in a user namespace, in most containers, with cgroup v1
 //
-// The first that this machine allows is taken. Whichever it is, an observer that asks how busy such a
-// server is must take its quota for the whole: utilisation = CPU time used / (time × share).
-// Kernel documents: admin-guide/cgroup-v2.rst, scheduler/sched-bwc.rst.
+// Both give a folder with cpu.max and cpu.stat, which is what an agent is told to look at (`cgroup` in its
+// configuration): for who runs on such a server its quota is the whole machine.
+// Kernel document: admin-guide/cgroup-v2.rst.
 
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeScratchFolder, registerControlGroup, removeControlGroup } from './clean-up.ts';
 import { type LabProcess, startLabProgram } from './command.ts';
 
-export type CpuQuotaKind = 'cgroup v2' | 'cgroup v1' | 'signals';
+export type CpuQuotaKind = 'cgroup v2' | 'signals';
 
 /** Short, so that a request never waits long for the next one. */
 const PERIOD_MS = 20;
 
-interface Mount {
-  folder: string;
-  type: string;
-  options: string[];
-}
-
-function controlGroupMounts(): Mount[] {
+/** Where cgroup2 is mounted, if it is. */
+function hierarchy(): string | undefined {
   const lines = readFileSync('/proc/self/mounts', 'utf8').split('\n');
-  return lines
-    .map((line) => line.split(' '))
-    .filter(([, , type]) => type === 'cgroup' || type === 'cgroup2')
-    .map(([, folder, type, options]) => ({ folder, type, options: options.split(',') }));
+  return lines.map((line) => line.split(' ')).find(([, , type]) => type === 'cgroup2')?.[1];
 }
 
-/** A group in force: where pids are written, and where the usage is read. */
-interface Group {
-  kind: CpuQuotaKind;
-  folders: string[];
-  usageFile: string;
+/** As cpu.max has it: microseconds of CPU time in microseconds. */
+function quotaText(share: number): string {
+  return `${Math.round(PERIOD_MS * 1000 * share)} ${PERIOD_MS * 1000}`;
 }
 
-/** @throws what the file system says when it does not allow it */
-function makeV2(name: string, share: number): Group {
-  const mount = controlGroupMounts().find(({ type }) => type === 'cgroup2');
-  if (mount === undefined) throw new Error('cgroup2 is not mounted');
-  const controllers = readFileSync(join(mount.folder, 'cgroup.controllers'), 'utf8');
-  if (!controllers.split(/\s+/).includes('cpu')) throw new Error('cgroup2 has no cpu controller');
-  writeFileSync(join(mount.folder, 'cgroup.subtree_control'), '+cpu');
-  const folder = join(mount.folder, name);
-  registerControlGroup(folder);
-  mkdirSync(folder);
-  const period = PERIOD_MS * 1000;
-  writeFileSync(join(folder, 'cpu.max'), `${Math.round(period * share)} ${period}`);
-  return { kind: 'cgroup v2', folders: [folder], usageFile: join(folder, 'cpu.stat') };
-}
-
-function makeV1(name: string, share: number): Group {
-  const of = (controller: string): string => {
-    const found = controlGroupMounts().find(({ options }) => options.includes(controller));
-    if (found === undefined) throw new Error(`cgroup ${controller} is not mounted`);
-    return join(found.folder, name);
-  };
-  // They may be one hierarchy or two.
-  const folders = [...new Set([of('cpu'), of('cpuacct')])];
-  for (const folder of folders) {
+/** The folder of a group with this limit, or undefined where the machine does not allow one. */
+function makeGroup(name: string, share: number): string | undefined {
+  const root = hierarchy();
+  if (root === undefined) return undefined;
+  const folder = join(root, name);
+  try {
+    const controllers = readFileSync(join(root, 'cgroup.controllers'), 'utf8');
+    if (!controllers.split(/\s+/).includes('cpu')) return undefined;
+    writeFileSync(join(root, 'cgroup.subtree_control'), '+cpu');
     registerControlGroup(folder);
     mkdirSync(folder);
+    writeFileSync(join(folder, 'cpu.max'), quotaText(share));
+    return folder;
+  } catch {
+    // Not allowed here, or only half of it. What was made is registered and goes.
+    return undefined;
   }
-  const period = PERIOD_MS * 1000;
-  writeFileSync(join(folders[0], 'cpu.cfs_period_us'), String(period));
-  writeFileSync(join(folders[0], 'cpu.cfs_quota_us'), String(Math.round(period * share)));
-  return { kind: 'cgroup v1', folders, usageFile: join(of('cpuacct'), 'cpuacct.usage') };
-}
-
-function makeGroup(name: string, share: number): Group | undefined {
-  for (const make of [makeV2, makeV1]) {
-    try {
-      return make(name, share);
-    } catch {
-      // Not allowed here, or not this version: the next kind. What was made is registered and goes.
-    }
-  }
-  return undefined;
 }
 
 let quotasMade = 0;
@@ -92,9 +56,8 @@ export class CpuQuota {
   readonly kind: CpuQuotaKind;
   /** Of one CPU. */
   readonly share: number;
-  /** Holds the CPU time used, see `readUsageMs`. */
-  readonly usageFile: string;
-  readonly #folders: string[];
+  /** Holds cpu.max and cpu.stat, as cgroup v2 writes them. */
+  readonly folder: string;
   readonly #warden: LabProcess | undefined;
 
   /**
@@ -107,50 +70,49 @@ export class CpuQuota {
     this.share = share;
     const groupName = `weir-lab-${process.pid}-${quotasMade}-${name}`;
     const group = kind === undefined ? makeGroup(groupName, share) : undefined;
-    this.kind = group?.kind ?? 'signals';
-    this.#folders = group?.folders ?? [];
-    if (group !== undefined) {
-      this.usageFile = group.usageFile;
-      return;
-    }
-    const folder = makeScratchFolder(`quota-${name}`);
-    this.usageFile = join(folder, 'usage');
-    const options = { share, periodMs: PERIOD_MS, usageFile: this.usageFile };
+    this.kind = group === undefined ? 'signals' : 'cgroup v2';
+    this.folder = group ?? makeScratchFolder(`quota-${name}`);
+    if (group !== undefined) return;
+    writeFileSync(join(this.folder, 'cpu.max'), quotaText(share));
+    const options = { share, periodMs: PERIOD_MS, usageFile: join(this.folder, 'cpu.stat') };
     this.#warden = startLabProgram('cpu-warden', [JSON.stringify(options)], {
-      logFile: join(folder, 'log'),
+      logFile: join(this.folder, 'log'),
       pipeInput: true,
     });
-    this.#warden.child.stdin!.on('error', () => {});
+    this.#warden.child.stdin?.on('error', () => {});
   }
 
   /** From now on the process is one of this server's. It is not when it has ended meanwhile. */
   add(pid: number): void {
-    this.#warden?.child.stdin?.write(`${pid}\n`);
-    for (const folder of this.#folders) {
-      try {
-        appendFileSync(join(folder, 'cgroup.procs'), String(pid));
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-      }
+    if (this.#warden !== undefined) {
+      this.#warden.child.stdin?.write(`${pid}\n`);
+      return;
     }
+    try {
+      appendFileSync(join(this.folder, 'cgroup.procs'), String(pid));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+
+  /** CPU time used by all of its processes so far. */
+  usedMs(): number {
+    let text = '';
+    try {
+      text = readFileSync(join(this.folder, 'cpu.stat'), 'utf8');
+    } catch {
+      // Not written yet.
+    }
+    return Number(/^usage_usec (\d+)/m.exec(text)?.[1] ?? 0) / 1000;
   }
 
   /** For when its processes have ended. */
   async remove(): Promise<void> {
-    this.#warden?.child.stdin?.end();
-    await this.#warden?.exited;
-    for (const folder of this.#folders) removeControlGroup(folder);
+    if (this.#warden === undefined) {
+      removeControlGroup(this.folder);
+      return;
+    }
+    this.#warden.child.stdin?.end();
+    await this.#warden.exited;
   }
-}
-
-/** CPU time used by all of a server's processes so far; 0 while the file is not there. */
-export function readUsageMs(usageFile: string): number {
-  let text: string;
-  try {
-    text = readFileSync(usageFile, 'utf8');
-  } catch {
-    return 0;
-  }
-  const v2 = /^usage_usec (\d+)/m.exec(text);
-  return v2 === null ? Number(text) / 1e6 : Number(v2[1]) / 1000;
 }

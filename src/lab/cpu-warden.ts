@@ -3,8 +3,8 @@
 // them by SIGSTOP when the allowance of a period is used up, and lets them go on in a later one. That is
 // what the kernel's own bandwidth control does, with a coarser clock.
 // Run as: cpu-warden.js '{"share":0.2,"periodMs":20,"usageFile":"…"}'. Reads pids, one a line, from
-// standard input; when that ends, it lets all go on and ends. Writes the time used, in ns, to the
-// file, as cgroup v1 does in cpuacct.usage.
+// standard input; when that ends, it lets all go on and ends. Writes the time used to the
+// file, as cgroup v2 does in cpu.stat.
 
 import { renameSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -18,7 +18,6 @@ export interface CpuWardenOptions {
 }
 
 const LOOK_MS = 2;
-const WRITE_MS = 100;
 /** The clock of a process by its pid: (~pid << 3) | CPUCLOCK_SCHED (clock_getcpuclockid(3)). */
 const CPU_CLOCK_OF_PROCESS = 2;
 
@@ -71,19 +70,16 @@ function nextPeriod(): void {
 
 function write(): void {
   // In one step: who reads must not find an empty file.
-  writeFileSync(`${usageFile}.new`, String(Math.round(usedMs * 1e6)));
+  writeFileSync(`${usageFile}.new`, `usage_usec ${Math.round(usedMs * 1000)}\n`);
   renameSync(`${usageFile}.new`, usageFile);
 }
 
 let nextAt = performance.now() + periodMs;
-let writeAt = 0;
 setInterval(() => {
   look();
   const now = performance.now();
+  if (nextAt <= now) write();
   for (; nextAt <= now; nextAt += periodMs) nextPeriod();
-  if (now < writeAt) return;
-  writeAt = now + WRITE_MS;
-  write();
 }, LOOK_MS);
 const lines = createInterface({ input: process.stdin });
 lines.on('line', (line) => {

@@ -1,7 +1,5 @@
 // A web server whose requests cost something: each uses CPU time before it is answered, one after the
 // other, as an application in Node does. It names itself in the body and in the header X-Backend.
-// How busy it is it tells by itself only if it is held to a quota by cpu-warden.ts, which no agent can
-// see; a quota that is a control group the agent finds on its own.
 // Run as: work-server.js '{"name":"b1","port":8080,"workMs":4}' (WorkServerOptions). Writes a line when
 // it listens.
 

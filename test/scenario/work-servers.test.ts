@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cleanAll } from '../../src/lab/clean-up.ts';
 import { start } from '../../src/lab/command.ts';
-import { CpuQuota, readUsageMs } from '../../src/lab/cpu-quota.ts';
+import { CpuQuota } from '../../src/lab/cpu-quota.ts';
 import { LabNetwork } from '../../src/lab/network.ts';
 import { OpenLoad } from '../../src/lab/open-load-client.ts';
 import { failuresOf, percentile, type RequestSample } from '../../src/lab/open-load-samples.ts';
@@ -37,9 +37,9 @@ describe.skipIf(reason !== undefined)('servers that do real work', () => {
     const busy = start('sh', ['-c', 'while :; do :; done'], {});
     quota.add(busy.pid);
     await sleep(500);
-    const begun = { usedMs: readUsageMs(quota.usageFile), atMs: performance.now() };
+    const begun = { usedMs: quota.usedMs(), atMs: performance.now() };
     await sleep(2000);
-    const usedMs = readUsageMs(quota.usageFile) - begun.usedMs;
+    const usedMs = quota.usedMs() - begun.usedMs;
     const used = usedMs / (performance.now() - begun.atMs);
     print('work-servers', { quota: quota.kind, share: SHARE, used });
     // Less when others take the machine's CPUs, never more.
@@ -59,9 +59,9 @@ describe.skipIf(reason !== undefined)('servers that do real work', () => {
 
   it('take the CPU time of a request, and tell who they are', async () => {
     const [b1] = servers;
-    const before = readUsageMs(b1.quota.usageFile);
+    const before = b1.quota.usedMs();
     const samples = await ask(b1, 20, 3000);
-    const usedMs = readUsageMs(b1.quota.usageFile) - before;
+    const usedMs = b1.quota.usedMs() - before;
     print('work-servers', { requests: samples.length, usedMs, p99: percentile(samples, 0.99) });
     expect(failuresOf(samples)).toEqual({});
     expect(new Set(samples.map(({ server }) => server))).toEqual(new Set(['b1']));

@@ -10,6 +10,7 @@ import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import { argv, stdout } from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { dnsQuestion, dnsText } from './dns-question.ts';
 
 export interface FixedPortOptions {
   protocol: 'tcp' | 'udp';
@@ -27,21 +28,6 @@ export type FixedPortAnswers = Record<string, (string | null)[]>;
 
 const PATIENCE_MS = 5000;
 const BUSY_AT_ONCE = 32;
-const TYPE_TXT = 16;
-const CLASS_IN = 1;
-
-/** A question for the TXT record of 'server.lab' (RFC 1035, 4.1). */
-function dnsQuestion(identification: number): Buffer {
-  const labels = ['server', 'lab'].flatMap((label) => [label.length, ...Buffer.from(label)]);
-  const header = [identification >> 8, identification & 0xff, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-  return Buffer.from([...header, ...labels, 0, 0, TYPE_TXT, 0, CLASS_IN]);
-}
-
-/** The text of the only answer: behind the question, a pointer, type, class, lifetime, length. */
-function dnsText(answer: Buffer): string {
-  const start = dnsQuestion(0).length + 2 + 2 + 2 + 4 + 2;
-  return answer.toString('latin1', start + 1, start + 1 + answer[start]);
-}
 
 async function askUdp(options: FixedPortOptions, localPort: number): Promise<(string | null)[]> {
   const socket = createSocket('udp4');

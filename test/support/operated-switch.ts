@@ -1,0 +1,134 @@
+// What the scenarios need that look at backends as an operator does (GET /v1/backends) and act on them:
+// views by name, waiting for a state, commands of the `weir` program, faults of servers.
+// A scenario about the control plane runs on one kind of interface, the best that this machine allows.
+
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execPath } from 'node:process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { describe } from 'vitest';
+import type { BackendsView, BackendView } from '../../src/control/backend-view.ts';
+import { makeScratchFolder } from '../../src/lab/clean-up.ts';
+import {
+  type CommandResult,
+  execute,
+  type LabProcess,
+  start,
+  topFolder,
+  waitUntil,
+} from '../../src/lab/command.ts';
+import type { LabHost } from '../../src/lab/network.ts';
+import { skipReason } from '../../src/lab/privileges.ts';
+import type { WeirProcess } from '../../src/lab/weir-process.ts';
+import { builtModule } from './built-module.ts';
+import type { Kind } from './scenario.ts';
+import type { UdpTalkerOptions, UdpTalkerRow } from './udp-talker.ts';
+
+/** Describes a scenario for af-xdp, or where that cannot be for af-packet. */
+export function describeOnBestKind(name: string, programs: string[], body: (kind: Kind) => void) {
+  const needed = ['ip', 'ethtool', ...programs];
+  const kind = skipReason({ programs: needed, bpf: true }) === undefined ? 'af-xdp' : 'af-packet';
+  const reason = skipReason({ programs: needed });
+  const title = `${name}, on ${kind}`;
+  if (reason !== undefined) process.stdout.write(`${title}: skipped: ${reason}\n`);
+  describe.skipIf(reason !== undefined)(title, () => body(kind));
+}
+
+/** All backends, by 'service/backend'. */
+export async function viewBackends(weir: WeirProcess): Promise<Record<string, BackendView>> {
+  const { status, body } = await weir.api('GET', '/v1/backends');
+  if (status !== 200) throw new Error(`/v1/backends: ${status} ${JSON.stringify(body)}`);
+  const { backends } = body as BackendsView;
+  return Object.fromEntries(backends.map((each) => [`${each.service}/${each.name}`, each]));
+}
+
+/** One line of what a backend is, for messages. */
+export function backendText({ name, state, why, weight, health }: BackendView): string {
+  return `${name} ${state} ${weight.share.toFixed(3)} (${why}) ${health?.cause ?? ''}`;
+}
+
+/** Waits until a backend is as wanted. @returns milliseconds that it took */
+export async function untilBackend(
+  weir: WeirProcess,
+  key: string,
+  what: string,
+  isSo: (view: BackendView) => boolean,
+  deadlineMs = 30_000,
+): Promise<number> {
+  const begun = performance.now();
+  let seen = '';
+  await waitUntil(
+    `${key} is ${what}`,
+    async () => {
+      const views = await viewBackends(weir).catch(() => undefined);
+      if (views === undefined) return false;
+      seen = Object.values(views).map(backendText).join('\n');
+      return isSo(views[key]);
+    },
+    deadlineMs,
+    () => `${seen}\n${weir.logEnd()}`,
+  );
+  return Math.round(performance.now() - begun);
+}
+
+/** Waits until backends are in a state. */
+export async function untilState(
+  weir: WeirProcess,
+  keys: string[],
+  state: BackendView['state'],
+): Promise<void> {
+  for (const key of keys) await untilBackend(weir, key, state, (view) => view.state === state);
+}
+
+/** Begins `weir COMMAND … --socket` as an operator would. Its output is in its log. */
+export function startCommand(weir: WeirProcess, args: string[]): LabProcess {
+  const command = [join(topFolder(), 'bin', 'weir'), ...args, '--socket', weir.socketPath];
+  return start(execPath, command, { logFile: join(makeScratchFolder('command'), 'log') });
+}
+
+/** Runs `weir COMMAND … --socket` to its end. */
+export function runCommand(weir: WeirProcess, args: string[]): CommandResult {
+  const command = [join(topFolder(), 'bin', 'weir'), ...args, '--socket', weir.socketPath];
+  return execute(execPath, command, { mayFail: true });
+}
+
+/** A key file for an agent. */
+export function makeKeyFile(agent: string): { path: string; key: Buffer } {
+  const key = randomBytes(32);
+  const path = join(makeScratchFolder('keys'), `${agent}.key`);
+  writeFileSync(path, `${key.toString('hex')}\n`, { mode: 0o600 });
+  return { path, key };
+}
+
+/** Nothing that is sent to a host reaches it any more, by default without an answer. */
+export function blackHole(host: LabHost, rule = 'policy drop'): void {
+  const rules = `table inet hole { chain input { type filter hook input priority 0; ${rule}; } }`;
+  execute('nft', ['-f', '-'], { namespace: host.namespace, input: `${rules}\n` });
+}
+
+export function openAgain(host: LabHost): void {
+  execute('nft', ['delete', 'table', 'inet', 'hole'], { namespace: host.namespace, mayFail: true });
+}
+
+export class UdpTalk {
+  readonly rows: UdpTalkerRow[] = [];
+  readonly process: LabProcess;
+
+  constructor(host: LabHost, options: UdpTalkerOptions) {
+    const program = fileURLToPath(builtModule('test/support/udp-talker.ts'));
+    this.process = start(execPath, [program, JSON.stringify(options)], {
+      namespace: host.namespace,
+      pipeOutput: true,
+    });
+    createInterface({ input: this.process.child.stdout! }).on('line', (line) =>
+      this.rows.push(JSON.parse(line) as UdpTalkerRow),
+    );
+  }
+
+  /** What was asked from a time on, of conversations that go on or of new ones. */
+  since(atMs: number, isNew: boolean): UdpTalkerRow[] {
+    return this.rows.filter((row) => row[0] >= atMs && row[3] === isNew);
+  }
+}
