@@ -9,7 +9,7 @@ export class Prng {
     this.state = seed | 0 || 0x9e3779b9 | 0;
   }
 
-  /** The next int32, over its whole range. */
+  /** The next int32, over its whole range. @hot */
   next(): number {
     let x = this.state;
     x ^= x << 13;

@@ -3,6 +3,8 @@
 // that those touch one record and no configuration. The record outlives changes of the configuration:
 // a reload never moves a connection to another backend.
 
+import { Prng } from '../base/prng.ts';
+import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
 import {
   type ConnectionTable,
@@ -13,8 +15,11 @@ import {
   TUPLE_IN_USE,
 } from '../tables/connection-table.ts';
 import * as checksum from '../wire/checksum.ts';
-import type { BackendChooser } from './choose-backend.ts';
+import { BackendRoom, HAS_ROOM } from './backend-room.ts';
+import { ALL_FULL, BackendChooser } from './choose-backend.ts';
+import { matchRule } from './match-rules.ts';
 import type { PacketContext } from './packet-context.ts';
+import { Persistence } from './persistence.ts';
 import * as reasons from './reasons.ts';
 
 /** Backends tried when the first one's replies could not be told from another connection's. */
@@ -24,31 +29,48 @@ const ATTEMPTS = 3;
 export const BEGUN = reasons.CONTINUE;
 
 export class NewConnection {
+  private readonly view: DataView;
   private readonly words: Int32Array;
   private readonly connections: ConnectionTable;
+  private readonly room: BackendRoom;
   private readonly chooser: BackendChooser;
+  private readonly persistence: Persistence;
 
-  constructor(words: Int32Array, connections: ConnectionTable, chooser: BackendChooser) {
-    this.words = words;
+  /** @param seed of what schedulers draw: another one for each processor */
+  constructor(memory: MainMemory, processor: number, connections: ConnectionTable, seed: number) {
+    this.view = memory.view;
+    this.words = memory.words;
     this.connections = connections;
-    this.chooser = chooser;
+    this.room = new BackendRoom(memory);
+    this.chooser = new BackendChooser(memory, processor, this.room, new Prng(seed));
+    this.persistence = new Persistence(memory, connections, this.room);
   }
 
   /**
    * Begins a connection of `context.service` by the packet in the context.
-   * @returns BEGUN, or the reason why not: NO_BACKEND, TABLE_FULL, TUPLE_IN_USE, INSERT_RACE. @hot
+   * @returns BEGUN, or the reason why not: NO_BACKEND, SERVICE_LIMIT, BACKEND_LIMIT, TABLE_FULL,
+   *   TUPLE_IN_USE, INSERT_RACE. @hot
    */
   begin(context: PacketContext, configuration: number, nowMs: number): number {
+    const { view, words, room, chooser } = this;
     const { service, source, ports } = context;
+    if (!room.serviceHasRoom(configuration, service, nowMs)) return reasons.SERVICE_LIMIT;
+    const rule = matchRule(view, words, configuration, context);
+    chooser.usePool(configuration, service, rule);
     let refused = reasons.NO_BACKEND;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      // Maglev would choose the same again: the attempts differ by what is added to the ports.
-      const key = (ports + attempt) | 0;
-      const backend = this.chooser.choose(configuration, service, source, key);
+      const backend =
+        attempt === 0
+          ? this.chooseFirst(context, configuration, nowMs)
+          : chooser.choose(source, ports, attempt);
       if (backend === table.NOT_FOUND) return reasons.NO_BACKEND;
+      if (backend === ALL_FULL) return reasons.BACKEND_LIMIT;
       context.backend = backend;
       const result = this.record(context, configuration, nowMs);
-      if (result === PUBLISHED) return BEGUN;
+      if (result === PUBLISHED) {
+        room.began(service);
+        return BEGUN;
+      }
       if (result === RACE) return reasons.INSERT_RACE;
       if (result === INDEX_FULL || result === NOT_RESERVED) return reasons.TABLE_FULL;
       if (result >= 0) {
@@ -60,6 +82,19 @@ export class NewConnection {
       refused = result === TUPLE_IN_USE ? reasons.TUPLE_IN_USE : reasons.TABLE_FULL;
     }
     return refused;
+  }
+
+  /** The backend with which the client stays, or the scheduler's choice; as `choose`. @hot */
+  private chooseFirst(context: PacketContext, configuration: number, nowMs: number): number {
+    const { chooser, persistence } = this;
+    const { service, source, ports } = context;
+    const mask = table.persistenceMask(this.words, configuration, service);
+    if (mask === 0) return chooser.choose(source, ports, 0);
+    const kept = persistence.find(context, configuration, mask, chooser, nowMs);
+    if (kept >= 0 && this.room.ask(configuration, kept) === HAS_ROOM) return kept;
+    const chosen = chooser.choose(source, ports, 0);
+    if (chosen < 0 || kept >= 0) return chosen;
+    return persistence.keep(context, configuration, mask, chooser, chosen, nowMs);
   }
 
   /** @returns PUBLISHED, NOT_RESERVED, or what else `publish` says. @hot */

@@ -12,8 +12,10 @@
 //
 // Invariant: every packet is counted under exactly one reason, when it is decided.
 
+import { mix } from '../base/hash.ts';
 import type { Counters } from '../memory/counters.ts';
 import type { FramePool } from '../memory/frame-pool.ts';
+import { HEADER_HASH_SEED } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
 import {
@@ -28,7 +30,6 @@ import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
 import * as vlan from '../wire/vlan.ts';
 import type { ArpStage } from './arp-stage.ts';
-import { BackendChooser } from './choose-backend.ts';
 import type { FloodGuard } from './flood-guard.ts';
 import { IcmpStage } from './icmp-stage.ts';
 import type { KnownPackets } from './known-packets.ts';
@@ -93,8 +94,9 @@ export class PacketFilter {
     this.arp = parts.arp;
     this.macHighOf = parts.macHighOf;
     this.macLowOf = parts.macLowOf;
-    const chooser = new BackendChooser(memory.words, processor, memory.layout.processors);
-    this.newConnection = new NewConnection(memory.words, connections, chooser);
+    // Of one switch no two processors may draw the same; of two switches, nobody may foretell it.
+    const seed = mix(memory.header(HEADER_HASH_SEED), processor + 1);
+    this.newConnection = new NewConnection(memory, processor, connections, seed);
     this.icmp = new IcmpStage(memory, connections, transmitter, wayOut);
   }
 
@@ -267,10 +269,25 @@ export class PacketFilter {
     if (context.service === table.NOT_FOUND) return this.refuseUnclaimed(context, nowMs);
     const isTcp = protocol === ipv4.PROTOCOL_TCP;
     if (isTcp && (tcpFlags & (tcp.FLAG_SYN | tcp.FLAG_ACK)) !== tcp.FLAG_SYN) {
+      if (this.isAdopted(context)) return this.begin(context, nowMs);
       return this.refuse(context, reasons.RESET_UNKNOWN_CONNECTION, nowMs);
     }
     if (isTcp && !this.isAdmitted(context)) return reasons.FLOOD_GUARD;
     return this.begin(context, nowMs);
+  }
+
+  /**
+   * Whether a segment from the midst of a connection begins one here. Not with direct server return: a
+   * server that knows nothing of it answers with a reset, which must pass here to end it again. @hot
+   */
+  private isAdopted(context: PacketContext): boolean {
+    const { words } = this.memory;
+    const { service, tcpFlags } = context;
+    const flags = table.serviceFlags(words, this.configuration, service);
+    if ((flags & table.SERVICE_ADOPTS_CONNECTIONS) === 0) return false;
+    const others = tcp.FLAG_SYN | tcp.FLAG_FIN | tcp.FLAG_RST;
+    if ((tcpFlags & (others | tcp.FLAG_ACK)) !== tcp.FLAG_ACK) return false;
+    return table.serviceForwarding(words, this.configuration, service) !== table.FORWARDING_DSR;
   }
 
   /** Before anything that costs: a flood of first SYNs stops here. @hot */
@@ -297,6 +314,9 @@ export class PacketFilter {
       }
       if (refused === reasons.NO_BACKEND) {
         return this.refuseOrDrop(context, reasons.RESET_NO_BACKEND, refused, nowMs);
+      }
+      if (refused === reasons.SERVICE_LIMIT || refused === reasons.BACKEND_LIMIT) {
+        return this.refuseOrDrop(context, reasons.RESET_LIMIT, refused, nowMs);
       }
     }
     return refused;
