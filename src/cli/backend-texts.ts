@@ -120,9 +120,21 @@ export function connectionsText({ connections }: BackendView): string {
   return connections.limit === null ? open : `${open} of ${count(connections.limit)}`;
 }
 
-/** '65 % ████░░ draining: 12 TCP connections left, …' without the bar. */
+/** '65.0 % done: 14 TCP connections left, 26 gone; …', or 'drained, …'. */
 export function drainText(drain: DrainView): string {
-  return `${percent(drain.progress)}, ${printable(drain.text)}`;
+  const text = printable(drain.text);
+  if (drain.state === 'drained') return text;
+  return `${percent(drain.progress)} done: ${text.replace(/^draining: /, '')}`;
+}
+
+/** What is known of the connections that it waits for: '12 established, 2 close-wait; …'. */
+export function waitingText({ waitingFor }: DrainView): string {
+  const { states, idlestMs, oldestMs } = waitingFor;
+  const counted = Object.entries(states ?? {}).filter(([, number]) => number > 0);
+  const parts = [counted.map(([name, number]) => `${count(number)} ${printable(name)}`).join(', ')];
+  if (idlestMs !== null) parts.push(`idle for up to ${duration(idlestMs)}`);
+  if (oldestMs !== null) parts.push(`the oldest began ${duration(oldestMs)} ago`);
+  return parts.filter((part) => part !== '').join('; ');
 }
 
 export function changeText({ text, by, at, isConfigured }: RuntimeChange): string {

@@ -12,6 +12,7 @@ import {
   healthText,
   shortened,
   stateText,
+  waitingText,
   wishText,
   wrap,
 } from './backend-texts.ts';
@@ -93,7 +94,11 @@ function known(
     add('checks', `${figures}; ${told}`);
   }
   for (const change of changes) add('operator', changeText(change));
-  if (drain !== null) add('drain', drainText(drain));
+  if (drain !== null) {
+    add('drain', drainText(drain));
+    const rest = waitingText(drain);
+    if (rest !== '') add('waits for', rest);
+  }
   const open = `${connectionsText(backend)} open, ${count(connections.total)} ever`;
   add('connections', `${open}, ${figure(rates.connectionsPerSecond)} new per second`);
   return lines;
@@ -107,11 +112,13 @@ function steps(backend: BackendView, width: number, colors: Paint): string[] {
     return [`  ${pad(`${i + 1}.`, 2, 'right')} ${lines[0]?.trimStart() ?? ''}`, ...lines.slice(1)];
   });
   const result = `weight ${figure(weight.configured)} in the file → ${figure(weight.now)} now`;
+  const share = `${percent(weight.share)} of the new connections`;
   const published = `${count(weight.published)} in the configuration table`;
-  const none = ['   1. nothing is at work: the weight is as configured'];
+  const isPlain = weight.now === weight.configured;
+  const none = isPlain ? 'nothing is at work: the weight is as configured' : 'no steps are told';
   return [
-    ...(numbered.length === 0 ? none : numbered),
-    `   → ${colors.bold(result)}, ${published}, ${percent(weight.share)} of the new connections`,
+    ...(numbered.length === 0 ? [`   ${none}`] : numbered),
+    ...wrap(`→ ${colors.bold(result)}, ${share}, ${published}`, width, '   '),
   ];
 }
 

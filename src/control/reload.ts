@@ -17,6 +17,8 @@ export interface ReloadResult {
   readonly warnings: readonly Fault[];
   /** What is different now, a line each. */
   readonly changes: readonly string[];
+  /** What operators have changed at run time and the file does not undo, a line each. */
+  readonly remaining?: readonly string[];
   /** Why it was refused where no place in the file is at fault. */
   readonly refused?: string;
   /** The file's text, to show faults in their lines. */
