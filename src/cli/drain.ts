@@ -72,7 +72,7 @@ export async function drain(written: string, options: DrainOptions): Promise<num
   const name = findBackend(written, await fetchBackends(options.socket));
   const answer = await changeBackend(options.socket, name, 'drain', body);
   const waits = options.wait === true;
-  const text = answer.backend?.drain?.text ?? 'drained';
+  const text = answer.backend?.drain?.text ?? 'is being drained';
   const line = `${nameText(name)}: ${text}`;
   if (!waits || options.json !== true) printChange(answer, options.json === true, printable(line));
   if (!waits) return 0;
