@@ -65,17 +65,50 @@ export interface ServiceOutput {
   readonly next: ServiceMemory;
 }
 
+/** Figures of a backend's reports, smoothed, each only if its reports have it. */
+export interface LoadEstimate {
+  /** What it carried of the service's connections when the reports were made (herd-guard.ts). */
+  readonly carried: number;
+  /** 1 is full (load-figures.ts). */
+  readonly utilization?: number;
+  /** Requests, or else connections, per second. */
+  readonly rate?: number;
+  readonly timeMs?: number;
+}
+
 /** What is kept about one backend from one synthesis to the next. */
 export interface BackendMemory {
   readonly name: string;
   /** Published: the integer weight and the connection limit (0: none). */
   readonly weight: number;
   readonly connectionLimit: number;
+  /** The weight in units of configured ones. */
+  readonly exactWeight: number;
+  /** The configured weight, or the operator's. */
+  readonly baseWeight: number;
+  readonly isTaking: boolean;
+  /** For how long it has been taking connections. */
+  readonly takingMs: number;
+  /** What feedback makes of the weight: 1 leaves it. */
+  readonly feedback: number;
+  /** What the server's own wish makes of it: 1 leaves it. */
+  readonly wish: number;
+  /** While it rises slowly: from which weight, and for how long it has. */
+  readonly slowStart?: { readonly fromWeight: number; readonly elapsedMs: number };
+  /** Assignments (herd-guard.ts). */
+  readonly begunConnections: number;
+  readonly begunStock: number;
+  readonly weightStock: number;
+  /** The newest report that is in the estimate. */
+  readonly report?: { readonly sequence: number; readonly receivedAtMs: number };
+  readonly estimate?: LoadEstimate;
 }
 
 /** What is kept about a service: plain JSON. */
 export interface ServiceMemory {
-  /** When it was made; a later time of an earlier process may stand here. */
+  /** When it was made; a later time of an earlier clock may stand here. */
   readonly atMs: number;
+  /** New connections of the whole service, the mean of about the last ten seconds. */
+  readonly begunPerSecond: number;
   readonly backends: readonly BackendMemory[];
 }

@@ -1,0 +1,110 @@
+// From the estimates of a service's backends to the factors by which feedback moves their weights.
+// Those with a report that can be used are compared with each other; the sum of their weights stays
+// the sum of their configured ones, so that they and the backends without reports remain comparable.
+// A backend without a usable report goes back to its configured weight, in steps, and arrives there.
+//
+// Invariant: a factor lies in [floor, ceiling], also beside the mean of the other backends, and moves
+// by at most the largest step, but where the ceiling beside the others came down faster.
+
+import { capacityWish } from './capacity.ts';
+import type { Derivation } from './derivation.ts';
+import { evenLoadWish } from './even-load.ts';
+import { leastResponseTimeWish } from './least-response-time.ts';
+import { bound, boundsOf, clamp, factorsOf, step } from './limits.ts';
+import type { DistributionSettings } from './settings.ts';
+import { distrust } from './truth-check.ts';
+
+/** Sets `feedback`, and what led to it, of the backends that take connections. */
+export function feedBack(settings: DistributionSettings, taking: readonly Derivation[]): void {
+  const wishes = taking.map((derivation) => wishOf(settings, derivation, taking));
+  const fed = taking.filter((_, i) => wishes[i] !== undefined);
+  const bounds = boundsOf(settings);
+  const wanted = factorsOf(
+    wishes.filter((wish) => wish !== undefined),
+    fed.map((each) => each.baseWeight),
+    bounds,
+  );
+  fed.forEach((derivation, i) => {
+    derivation.wanted = wanted[i];
+  });
+  setMeans(settings, fed);
+  if (settings.algorithm === 'even-load' || settings.algorithm === 'capacity') doubt(taking, fed);
+  for (const derivation of taking) derivation.feedback = moved(settings, derivation);
+  const factors = taking.map((each) => each.feedback);
+  bound(
+    factors,
+    taking.map((each) => each.baseWeight),
+    0,
+    bounds.ceiling,
+  );
+  taking.forEach((derivation, i) => {
+    derivation.feedback = clamp(factors[i], bounds.floor, bounds.ceiling);
+  });
+}
+
+/** What it should get beside the others; undefined: nothing is known that the algorithm can use. */
+function wishOf(
+  settings: DistributionSettings,
+  derivation: Derivation,
+  taking: readonly Derivation[],
+): number | undefined {
+  const { estimate } = derivation.load;
+  if (estimate === undefined) return undefined;
+  const { utilization, rate, timeMs } = estimate;
+  const change = settings.herdGuard ? derivation.carried / estimate.carried : 1;
+  switch (settings.algorithm) {
+    case 'static':
+      return undefined;
+    case 'even-load':
+      if (utilization === undefined) return undefined;
+      if (!settings.herdGuard) return evenLoadWish(utilization, weightPart(derivation, taking));
+      derivation.guarded = utilization * change;
+      return evenLoadWish(utilization, estimate.carried);
+    case 'capacity':
+      if (utilization === undefined || rate === undefined) return undefined;
+      return capacityWish(rate, utilization);
+    case 'least-response-time':
+      if (timeMs === undefined) return undefined;
+      return leastResponseTimeWish(timeMs, change, 1) * derivation.baseWeight;
+  }
+}
+
+/** The weight in force as a part of all: what the naive rule takes for the load assigned. */
+function weightPart(derivation: Derivation, taking: readonly Derivation[]): number {
+  const weight = (each: Derivation) => each.before?.exactWeight ?? each.baseWeight;
+  const total = taking.reduce((sum, each) => sum + weight(each), 0);
+  return total > 0 ? Math.max(1e-6, weight(derivation) / total) : 1;
+}
+
+/** Beside what each is judged, for the reasons. */
+function setMeans(settings: DistributionSettings, fed: readonly Derivation[]): void {
+  const figure = (each: Derivation) =>
+    (settings.algorithm === 'least-response-time'
+      ? each.load.estimate?.timeMs
+      : each.load.estimate?.utilization) ?? 0;
+  const mean = fed.reduce((sum, each) => sum + figure(each), 0) / fed.length;
+  for (const derivation of fed) derivation.mean = mean;
+}
+
+/** Who is wrong about itself cannot rise by its word. */
+function doubt(taking: readonly Derivation[], fed: readonly Derivation[]): void {
+  const testimonies = taking.map(({ input, load }) => ({
+    utilization: load.estimate?.utilization,
+    answerTimeMs: input.answerTimeMs,
+  }));
+  for (const derivation of fed) {
+    const besideMs = distrust(testimonies, taking.indexOf(derivation));
+    if (besideMs === undefined || (derivation.wanted ?? 0) <= 1) continue;
+    derivation.distrustedBesideMs = besideMs;
+    derivation.wanted = 1;
+  }
+}
+
+/** One step from the factor in force to the wanted one, or none when it is not worth it. */
+function moved(settings: DistributionSettings, derivation: Derivation): number {
+  const { before, wanted } = derivation;
+  const from = before?.isTaking ? before.feedback : 1;
+  if (wanted === undefined) return step(from, 1, settings.largestStep);
+  if (Math.abs(wanted - from) < settings.deadBand * from) return from;
+  return step(from, wanted, settings.largestStep);
+}
