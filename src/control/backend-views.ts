@@ -1,5 +1,6 @@
 // From what the master, the health checks and the counters know to what operators see of each backend: the
 // answers of `GET /v1/backends`. Pure but for reading main memory; the shapes are in backend-view.ts.
+// What is not known is null there, never left out.
 
 import type { BackendOutput } from '../distribution/synthesis.ts';
 import type { HealthState } from '../health/checker.ts';

@@ -1,5 +1,6 @@
 // From the configuration to what the health checker and the master's synthesis are told: the same words,
 // with the names and units of those modules.
+// What the configuration leaves out has the default of those modules.
 
 import type { DistributionSettings } from '../distribution/settings.ts';
 import type { HealthTarget } from '../health/checker.ts';

@@ -31,8 +31,12 @@ export interface MasterParts {
   health(key: string): HealthState | undefined;
 }
 
-/** What is kept beyond the death of control, by service. */
-export type MasterMemory = Readonly<Record<string, ServiceMemory>>;
+/** What is kept beyond the death of control. */
+export interface MasterMemory {
+  readonly services: Readonly<Record<string, ServiceMemory>>;
+  /** Their times are of CLOCK_MONOTONIC, which the successor has too. */
+  readonly reports: readonly LoadReport[];
+}
 
 export class Master implements ReportSink {
   private readonly parts: MasterParts;
@@ -76,12 +80,13 @@ export class Master implements ReportSink {
 
   /** Plain JSON, for a successor. */
   get memory(): MasterMemory {
-    return Object.fromEntries(this.memories);
+    return { services: Object.fromEntries(this.memories), reports: [...this.reports.values()] };
   }
 
   /** Goes on where a killed control processor stopped; before the first decision. */
-  restore(memory: MasterMemory): void {
-    this.memories = new Map(Object.entries(memory));
+  restore({ services, reports }: MasterMemory): void {
+    this.memories = new Map(Object.entries(services));
+    for (const report of reports) this.reports.set(report.backend, report);
   }
 
   /**
@@ -104,7 +109,7 @@ export class Master implements ReportSink {
       this.outputs.set(service.name, output);
       this.memories.set(service.name, output.next);
       if (output.changed) changed = true;
-      if (output.changed || before === undefined) this.logChange(service, before, output);
+      this.logChange(service, before, output);
       for (const backend of output.backends) {
         const key = backendKey(service.name, backend.name);
         const endsConnections = this.endsConnections(service, key, backend, nowMs);

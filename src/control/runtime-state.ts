@@ -6,6 +6,7 @@
 // long for its place the operators' changes alone are kept.
 
 import { z } from 'zod';
+import { LOAD_SOURCES } from '../load/load-report.ts';
 import type { MasterMemory } from './master.ts';
 import type { MemoryText } from './memory-text.ts';
 import { OperatorChanges } from './operator-changes.ts';
@@ -22,9 +23,25 @@ const SERVICE_MEMORY = z.looseObject({
   backends: z.array(z.looseObject({ name: z.string() })),
 });
 
+const REPORT = z.looseObject({
+  backend: z.string(),
+  source: z.enum(LOAD_SOURCES),
+  identity: z.string(),
+  sequence: z.number(),
+  receivedAtMs: z.number(),
+  figures: z.record(z.string(), z.number()),
+});
+
+const NO_MEMORY = { services: {}, reports: [] };
+
 const STATE = z.object({
   operator: z.unknown(),
-  master: z.record(z.string(), SERVICE_MEMORY).catch({}),
+  master: z
+    .object({
+      services: z.record(z.string(), SERVICE_MEMORY).catch({}),
+      reports: z.array(REPORT).catch([]),
+    })
+    .catch(NO_MEMORY),
   health: z.record(z.string(), z.enum(['up', 'down'])).catch({}),
 });
 
@@ -39,7 +56,7 @@ export function readRuntimeState(text: string | undefined): RuntimeState {
   const parsed = STATE.safeParse(value);
   const { operator, master, health } = parsed.success
     ? parsed.data
-    : { operator: undefined, master: {}, health: {} };
+    : { operator: undefined, master: NO_MEMORY, health: {} };
   return {
     operator: OperatorChanges.fromJSON(operator),
     master: master as unknown as MasterMemory,
@@ -52,7 +69,7 @@ export function writeRuntimeState(place: MemoryText, state: RuntimeState): boole
   const operator = state.operator.toJSON();
   let bytes = Buffer.from(JSON.stringify({ ...state, operator }), 'utf8');
   const fits = bytes.length <= place.capacity;
-  if (!fits) bytes = Buffer.from(JSON.stringify({ operator, master: {}, health: {} }), 'utf8');
+  if (!fits) bytes = Buffer.from(JSON.stringify({ operator }), 'utf8');
   place.write(bytes);
   place.publish();
   return fits;

@@ -25,11 +25,13 @@ function folderOf(path: string): string {
 /** Rows of the folder table of docs/architecture.md, top to bottom: folder → what it may import. */
 function folderRules(): Map<string, readonly string[]> {
   const rules = new Map<string, readonly string[]>();
-  const rows = readText('docs/architecture.md').matchAll(/^\| `(\w+)\/` \|[^|]*\| ([^|]*) \|$/gm);
+  const rows = readText('docs/architecture.md').matchAll(
+    /^\| `([\w-]+)\/` \|[^|]*\| ([^|]*) \|$/gm,
+  );
   for (const [, folder, imports] of rows) {
     rules.set(
       folder,
-      [...imports.matchAll(/`(\w+)`/g)].map(([, name]) => name),
+      [...imports.matchAll(/`([\w-]+)`/g)].map(([, name]) => name),
     );
   }
   return rules;

@@ -1,5 +1,6 @@
 // The schema of the closed loop: how load reports become weights (the master's settings), where reports come
 // from, and who may send them. src/distribution and src/resource-manager do it.
+// What one of these values says about another is in service-checks.ts.
 
 import { z } from 'zod';
 import { filePath, hostAddress, name, port, durationMs as time } from './schema-values.ts';

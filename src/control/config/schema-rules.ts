@@ -1,5 +1,6 @@
 // The schema of choice by content (C6 of the seeds): rules of a service that give a connection to some of its
 // backends by what its first packet says. switching/match-rules.ts looks at the packet.
+// What one of these values says about another is in service-checks.ts.
 
 import { z } from 'zod';
 import { name, network } from './schema-values.ts';
@@ -22,10 +23,16 @@ export const ruleShape = {
     .optional()
     .describe('Networks that the client is in one of.'),
   'client-ports': z
-    .string()
-    .regex(/^[0-9]{1,5}(-[0-9]{1,5})?$/, {
-      error: 'a port or a range of ports is expected, such as 1024-2047',
-    })
+    .union(
+      [
+        z.string().regex(/^[0-9]{1,5}(-[0-9]{1,5})?$/, {
+          error: 'a port or a range of ports is expected, such as 1024-2047',
+        }),
+        z.int(),
+      ],
+      { error: 'a port or a range of ports is expected, such as 1024-2047' },
+    )
+    .transform(String)
     .optional()
     .describe("The client's port, or a range."),
   dscp: z

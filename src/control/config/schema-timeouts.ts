@@ -1,5 +1,6 @@
 // The schema of the timeouts: after which silence a connection is forgotten, by its state. Seconds, unlike the
 // other durations of the configuration (schema-values.ts), which are milliseconds.
+// A service's timeouts are the global ones where it says nothing else.
 
 import { z } from 'zod';
 import type { TextFault } from './ipv4-text.ts';

@@ -1,5 +1,6 @@
 // Checks of what a service says about the health, the load and the choice of its backends: keys that do not
 // belong together, labels and backends that nobody has, agents that speak for nobody.
+// What stands in the way is a fault; what works but does nothing is a warning.
 
 import type { Path } from './faults.ts';
 import { nearestWord } from './nearest-word.ts';

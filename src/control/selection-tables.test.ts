@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import { SELECTION_POOL_CAPACITY } from '../tables/configuration-table.ts';
+import { type PoolMember, SelectionTables } from './selection-tables.ts';
+
+function members(weights: number[]): PoolMember[] {
+  return weights.map((weight, n) => ({ name: `b${n}`, id: 100 + n, weight }));
+}
+
+function one(scheduler: Parameters<SelectionTables['table']>[1], weights: number[]): Int32Array {
+  const tables = new SelectionTables();
+  tables.begin([{ scheduler, size: weights.length }]);
+  return tables.table('s', scheduler, members(weights));
+}
+
+const count = (table: Int32Array, id: number): number => table.filter((each) => each === id).length;
+
+describe('SelectionTables', () => {
+  it('orders by weight where the scheduler has weights', () => {
+    for (const scheduler of ['weighted-round-robin', 'random', 'power-of-two'] as const) {
+      const table = one(scheduler, [3, 1, 0]);
+      expect([count(table, 100), count(table, 101), count(table, 102)]).toEqual([3, 1, 0]);
+    }
+  });
+
+  it('round robin takes turns whatever the weights, but leaves out who has none', () => {
+    expect([...one('round-robin', [300, 1, 0])].sort()).toEqual([100, 101]);
+  });
+
+  it('source-hash moves few clients when a weight changes', () => {
+    const before = one('source-hash', [100, 100, 100]);
+    const after = one('source-hash', [100, 100, 90]);
+    expect(before.length).toBe(after.length);
+    const moved = before.filter((id, n) => id !== after[n]).length / before.length;
+    expect(moved).toBeGreaterThan(0);
+    // 3.3 % less for one: so much must move, and hardly more.
+    expect(moved).toBeLessThan(0.1);
+  });
+
+  it('makes a table anew only when its weights have changed', () => {
+    const tables = new SelectionTables();
+    const make = (weights: number[]): Int32Array => {
+      tables.begin([{ scheduler: 'maglev', size: weights.length }]);
+      const table = tables.table('s', 'maglev', members(weights));
+      tables.end();
+      return table;
+    };
+    const first = make([1, 1]);
+    expect(make([1, 1])).toBe(first);
+    expect(make([1, 2])).not.toBe(first);
+  });
+
+  it('orders get shorter before the pool is full', () => {
+    const pools = Array.from({ length: 1000 }, () => {
+      return { scheduler: 'weighted-round-robin' as const, size: 10 };
+    });
+    const weights = Array.from({ length: 10 }, (_, n) => 997 + n * 2);
+    const tables = new SelectionTables();
+    tables.begin(pools);
+    let words = 0;
+    pools.forEach((_, n) => {
+      words += tables.table(`s${n}`, 'weighted-round-robin', members(weights)).length;
+    });
+    expect(words + 10_000).toBeLessThanOrEqual(SELECTION_POOL_CAPACITY);
+    expect(words / 1000).toBeGreaterThan(1000);
+  });
+});
