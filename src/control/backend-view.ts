@@ -73,7 +73,7 @@ export interface ReasonView {
   readonly code: string;
   /** In plain words, with the figures. */
   readonly text: string;
-  /** The same figures for programs, named as in docs/reference/distribution.md. */
+  /** The same figures for programs, as src/distribution/reasons.ts names them. */
   readonly [figure: string]: unknown;
 }
 
@@ -112,7 +112,7 @@ export interface ReportView {
 export interface BackendConnectionsView {
   /** What schedulers and limits count: closing ones included, until their timeout. */
   readonly active: number;
-  /** Of these, the ones that are not closing. */
+  /** Of these, the ones that neither side has begun to close. */
   readonly open: number;
   /** Ever, from the start of weir. */
   readonly total: number;

@@ -18,6 +18,7 @@ import { formatFaults } from './config/format-faults.ts';
 import { parseConfiguration } from './config/parse.ts';
 import type { Configuration } from './config/schema.ts';
 import { Feedback } from './feedback.ts';
+import type { LoadStatistics } from './load-sources.ts';
 import { backendOperations } from './operations.ts';
 import { remainingChanges } from './operator-changes.ts';
 import { Publisher } from './publisher.ts';
@@ -71,6 +72,11 @@ export class ControlProcessor {
   /** Ends health checks and load sources; what is published stays. */
   stop(): Promise<void> {
     return this.feedback.stop();
+  }
+
+  /** What the load sources have said, and what was rejected. */
+  loadStatistics(): LoadStatistics {
+    return this.feedback.loadStatistics();
   }
 
   /** What can be asked and done about backends at run time. */

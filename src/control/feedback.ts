@@ -18,7 +18,7 @@ import { compileHealthTargets } from './compile-health.ts';
 import type { Configuration } from './config/schema.ts';
 import { DistributionLoop } from './distribution-loop.ts';
 import type { DrainCounts } from './drain.ts';
-import { LoadSources, type PreparedSources } from './load-sources.ts';
+import { LoadSources, type LoadStatistics, type PreparedSources } from './load-sources.ts';
 import { Master } from './master.ts';
 import { MemoryText } from './memory-text.ts';
 import type { OperatorChanges } from './operator-changes.ts';
@@ -150,7 +150,7 @@ export class Feedback {
   }
 
   /** What the load sources have accepted and rejected. */
-  loadStatistics() {
+  loadStatistics(): LoadStatistics {
     return this.sources.statistics();
   }
 

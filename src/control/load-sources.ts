@@ -44,6 +44,13 @@ interface RemoteManager {
   readonly backends: ReadonlySet<string>;
 }
 
+/** `GET /v1/load`: what has come of the load sources since control started. */
+export interface LoadStatistics {
+  readonly manager: ResourceManagerStatistics;
+  /** null: no resource manager on another host is configured. */
+  readonly feed: FeedClientStatistics | null;
+}
+
 /** Which source says how much load a backend has, with everything that its service and it say. */
 export function sourceOf(
   service: ServiceConfiguration,
@@ -124,7 +131,7 @@ export class LoadSources {
   }
 
   /** The manager in this process, and the feed of the one on another host, if there is one. */
-  statistics(): { manager: ResourceManagerStatistics; feed: FeedClientStatistics | null } {
+  statistics(): LoadStatistics {
     return { manager: this.manager.statistics(), feed: this.feed?.statistics() ?? null };
   }
 

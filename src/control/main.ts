@@ -52,6 +52,7 @@ async function main(): Promise<void> {
   const listening = serveAdmin(plan.socketPath, {
     status: () => control.status(),
     reload: () => control.reload(),
+    load: () => control.loadStatistics(),
     backends: control.backendActions(),
   }).then((server) => {
     endWith = () => {
