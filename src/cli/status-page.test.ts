@@ -38,6 +38,11 @@ const BACKEND = {
   bytesIn: 1_500_000,
   packetsOut: 8000,
   bytesOut: 2_500_000,
+  connectionsOpen: 3,
+  connectionsAnswered: 750,
+  connectionsRefused: 0,
+  resets: 2,
+  answerTimeMs: 1.5,
   share: 0.75,
 } as const;
 

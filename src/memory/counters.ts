@@ -3,7 +3,8 @@
 // a reader may be one packet behind, never wrong for good. They live as long as main memory does, so
 // a restarted processor goes on counting where the killed one stopped.
 //
-//   0 …  63    single counters and gauges (COUNTER_*)
+//   0 …  31    single counters and gauges (COUNTER_*)
+//   32 … 63    the second book of those gauges that have one (tables/connection-gauges.ts)
 //   64 … 191   one per reason (reasons.ts)
 //   192 … 447  per interface: packets received, bytes received, packets sent, bytes sent
 //
@@ -57,11 +58,16 @@ export const COUNTER_CONNECTIONS_INSERTED = 12;
 export const COUNTER_HALF_OPEN = 13;
 /** Connection records that a killed processor had reserved and the sweep freed. */
 export const COUNTER_RECORDS_RECLAIMED = 14;
+/** From a gauge of connections to its place in the second book. */
+export const SECOND_BOOK = 32;
+
+const IN_TWO_BOOKS: readonly number[] = [COUNTER_CONNECTIONS_TAKEN, COUNTER_HALF_OPEN];
 
 const REASONS_BASE = 64;
 const REASONS_MAX = 128;
 const INTERFACES_BASE = REASONS_BASE + REASONS_MAX;
 
+assert(SINGLE_COUNTERS.length <= SECOND_BOOK, 'more single counters than places');
 assert(REASONS.length <= REASONS_MAX, 'more reasons than counters');
 assert((INTERFACES_BASE + MAX_INTERFACES * 4) * 8 <= COUNTERS_SIZE, 'counters exceed their page');
 
@@ -137,8 +143,15 @@ export class Counters {
   }
 }
 
-/** Sum of one single counter (COUNTER_*) over all processors; 0 … 64 plain reads. @hot */
+/** Sum over all processors of one single counter (COUNTER_*), of a gauge in both books. @hot */
 export function sumCounter(memory: MainMemory, counter: number): number {
+  const sum = sumPlace(memory, counter);
+  if (counter !== COUNTER_CONNECTIONS_TAKEN && counter !== COUNTER_HALF_OPEN) return sum;
+  return sum + sumPlace(memory, counter + SECOND_BOOK);
+}
+
+/** @hot */
+function sumPlace(memory: MainMemory, counter: number): number {
   const processors = memory.layout.processors;
   let index = (memory.layout.counters >> 3) + counter;
   let sum = 0;
@@ -192,5 +205,6 @@ export function readCounters(memory: MainMemory, processor?: number): CountersRe
   });
   const single = {} as Record<SingleCounter, number>;
   for (const [i, name] of SINGLE_COUNTERS.entries()) single[name] = at(i);
+  for (const i of IN_TWO_BOOKS) single[SINGLE_COUNTERS[i]] += at(i + SECOND_BOOK);
   return { single, verdicts, reasons, interfaces };
 }

@@ -82,9 +82,6 @@ export const LIFE_EPOCH_SHIFT = 3;
 export const LIFE_CLOSING = 8;
 export const LIFE_SECOND_BOOK = 1 << 31;
 
-/** From this protocol number on a record is none of a connection (reserved by IANA: 255; 253, 254). */
-const PSEUDO_PROTOCOLS = 0xfe;
-
 export const DIRECTION_TO_SERVER = 0;
 /** @public The other direction, by name. */
 export const DIRECTION_TO_CLIENT = 1;
@@ -96,11 +93,6 @@ export const PROTOCOL_TEMPLATE_UDP = 0xff;
 /** Whether a LINE_PORT word is a template's. @hot */
 export function isTemplate(portWord: number): boolean {
   return protocolOf(portWord) >= PROTOCOL_TEMPLATE_TCP;
-}
-
-/** Whether the LINE_PORT word is that of a connection. @hot */
-export function isConnection(portWord: number): boolean {
-  return protocolOf(portWord) < PSEUDO_PROTOCOLS;
 }
 
 /** The protocol in a LINE_PORT word. @hot */

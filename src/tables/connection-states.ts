@@ -60,21 +60,27 @@ export const TIMEOUT_PERSISTENCE = STATE_PERSISTENCE;
 // Marks of one direction; the first four stand where TCP has them (RFC 9293 §3.1).
 const SEEN_FIN = 0x01;
 export const SEEN_SYN = 0x02;
-const SEEN_RST = 0x04;
+export const SEEN_RST = 0x04;
+export const SEEN_CLOSE = SEEN_FIN | SEEN_RST;
+/** A sender has something for the application at the other end, and waits for more from itself no longer. */
+export const SEEN_PUSH = 0x08;
 /** A segment with ACK and without SYN. */
 export const SEEN_ACK = 0x10;
 /** A segment without FIN after one with it. */
 const SEEN_AFTER_FIN = 0x100;
+/** Above: the lowest 20 bits of the millisecond of the client's first push (connection-answers.ts). */
+export const PUSHED_AT_SHIFT = 12;
 
 const FIN = 0x01;
 const SYN = 0x02;
 const RST = 0x04;
+const PSH = 0x08;
 const ACK = 0x10;
 
 /** The marks of a direction after a segment with `flags` has passed in it. @hot */
 export function marksAfter(marks: number, flags: number): number {
   if ((flags & RST) !== 0) return marks | SEEN_RST;
-  let after = (marks & ~SEEN_RST) | (flags & (SYN | FIN));
+  let after = (marks & ~SEEN_RST) | (flags & (SYN | FIN | PSH));
   if ((flags & (ACK | SYN)) === ACK) after |= SEEN_ACK;
   if ((marks & SEEN_FIN) !== 0 && (flags & FIN) === 0) after |= SEEN_AFTER_FIN;
   return after;

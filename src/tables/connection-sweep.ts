@@ -190,7 +190,7 @@ export class ConnectionSweep {
     if (state === record.LIFE_SUSPECT) {
       const seen = Atomics.compareExchange(this.words, line, life, record.LIFE_FREE);
       if (seen !== life) return;
-      this.table.release(number);
+      this.table.releaseUnreserved(number);
     } else {
       this.table.bury(number);
     }
@@ -211,7 +211,7 @@ export class ConnectionSweep {
       if (this.table.remove(number) === 1) this.doubles[this.counters + COUNTER_EXPIRED] += 1;
       return;
     }
-    const isHalfOpen = words[line] === record.LIFE_HALF_OPEN;
+    const isHalfOpen = (words[line] & record.LIFE_STATE) === record.LIFE_HALF_OPEN;
     if (isHalfOpen && sinceClient >= this.handshakePatienceMs) {
       if (this.table.remove(number) === 1) this.doubles[this.counters + COUNTER_EVICTED] += 1;
       return;

@@ -169,7 +169,7 @@ describe('ConnectionTable', () => {
     table.updateUdp(entry, 6, 50);
     tables[1].updateUdp(entry | 1, 9, 1000);
     tables[1].remove(entry >> 1);
-    expect(readBackend(memory, 7)).toEqual({
+    expect(readBackend(memory, 7)).toMatchObject({
       active: 1,
       connections: 2,
       packetsIn: 2,
@@ -390,6 +390,11 @@ describe('ConnectionTable against a Map', () => {
               if (((nowMs - c.lastSeen) | 0) >= TIMEOUTS[state]) model.delete(n);
             }
           }
+          const isOpen = (c: ModelConnection) =>
+            c.protocol === UDP || ((c.client | c.server) & (FIN | RST)) === 0;
+          const [first, second] = [0, 1].map((backend) => readBackend(memory, backend));
+          expect(first.active + second.active).toBe(model.size);
+          expect(first.open + second.open).toBe([...model.values()].filter(isOpen).length);
           for (let k = 0; k < KEYS; k++) {
             for (const protocol of [TCP, UDP]) {
               const known = model.get(name(k, protocol));

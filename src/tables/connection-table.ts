@@ -11,17 +11,10 @@
 // stays what it is until the finder's turn ends; every live record has the slots of all its
 // entries. `enterTurn` comes before anything else in a turn, `leave` before sleeping.
 
-import {
-  COUNTER_CONNECTIONS_INSERTED,
-  COUNTER_CONNECTIONS_TAKEN,
-  COUNTER_HALF_OPEN,
-  countersBase,
-} from '../memory/counters.ts';
 import type { MainMemory } from '../memory/region.ts';
 import { FORWARDING_DSR } from './configuration-table.ts';
+import { ConnectionAnswers } from './connection-answers.ts';
 import {
-  BACKEND_ACTIVE,
-  BACKEND_CONNECTIONS,
   BACKEND_PACKETS_IN,
   BACKEND_PACKETS_OUT,
   backendCounters,
@@ -29,6 +22,7 @@ import {
 } from './connection-backends.ts';
 import { ConnectionEpoch } from './connection-epoch.ts';
 import { FreeRecords } from './connection-free-records.ts';
+import { ConnectionGauges } from './connection-gauges.ts';
 import { CONFLICT_UNDECIDED, ConnectionIndex, NOT_FOUND } from './connection-index.ts';
 import * as record from './connection-record.ts';
 import {
@@ -61,11 +55,12 @@ const { LINE_SHIFT, RECORD_SHIFT } = record;
 export class ConnectionTable {
   readonly epoch: ConnectionEpoch;
   readonly index: ConnectionIndex;
+  readonly gauges: ConnectionGauges;
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;
   private readonly lines: number;
   private readonly free: FreeRecords;
-  private readonly counters: number;
+  private readonly answers: ConnectionAnswers;
   private readonly backends: number;
 
   constructor(memory: MainMemory, processor: number) {
@@ -76,13 +71,15 @@ export class ConnectionTable {
     this.doubles = memory.doubles;
     this.lines = layout.connectionRecords >> 2;
     this.free = new FreeRecords(memory, processor);
-    this.counters = countersBase(memory, processor);
+    this.gauges = new ConnectionGauges(memory, processor);
+    this.answers = new ConnectionAnswers(memory, processor, this.gauges);
     this.backends = backendCountersBase(memory, processor);
   }
 
   /** Once per turn, before anything else: entries found in earlier turns are void. @hot */
   enterTurn(): void {
     this.epoch.enterTurn();
+    this.gauges.enterTurn();
   }
 
   /** Before sleeping or stopping. @hot */
@@ -172,7 +169,7 @@ export class ConnectionTable {
   /** Makes a record RESERVED whose bit we have set. @hot */
   private claim(number: number): number {
     const line = this.lines + (number << RECORD_SHIFT);
-    const life = (this.epoch.now() << record.LIFE_EPOCH_SHIFT) | record.LIFE_RESERVED;
+    const life = this.retired(this.gauges.bookOfNew()) | record.LIFE_RESERVED;
     // The sweep may have made it a suspect between our setting of the bit and this.
     let before = Atomics.load(this.words, line);
     for (;;) {
@@ -183,7 +180,7 @@ export class ConnectionTable {
       before = seen;
     }
     for (let i = 1; i < record.LINE_WORDS * 2; i++) this.words[line + i] = 0;
-    this.doubles[this.counters + COUNTER_CONNECTIONS_TAKEN] += 1;
+    this.gauges.taken(life, 1);
     return 1;
   }
 
@@ -279,13 +276,10 @@ export class ConnectionTable {
     }
     const isTcp = record.protocolOf(this.words[line + record.LINE_PORT]) === PROTOCOL_TCP;
     Atomics.store(this.words, server, (nowMs & ~record.LIFE_STATE) | record.LIFE_LIVE);
-    Atomics.store(this.words, line, isTcp ? record.LIFE_HALF_OPEN : record.LIFE_LIVE);
-    if (record.isTemplate(this.words[line + record.LINE_PORT])) return PUBLISHED;
-    if (isTcp) this.doubles[this.counters + COUNTER_HALF_OPEN] += 1;
-    this.doubles[this.counters + COUNTER_CONNECTIONS_INSERTED] += 1;
-    const counters = backendCounters(this.backends, this.words[line + record.LINE_IDS] & 0xffff);
-    this.doubles[counters + BACKEND_ACTIVE] += 1;
-    this.doubles[counters + BACKEND_CONNECTIONS] += 1;
+    const book = this.words[line] & record.LIFE_SECOND_BOOK;
+    const life = book | (isTcp ? record.LIFE_HALF_OPEN : record.LIFE_LIVE);
+    Atomics.store(this.words, line, life);
+    this.gauges.began(line, life);
     return PUBLISHED;
   }
 
@@ -293,32 +287,32 @@ export class ConnectionTable {
   private withdraw(number: number): void {
     this.index.clear(number << 1);
     this.index.clear((number << 1) | 1);
-    const stamp = this.epoch.now() << record.LIFE_EPOCH_SHIFT;
-    Atomics.store(this.words, this.lines + (number << RECORD_SHIFT), stamp | record.LIFE_LIMBO);
+    this.abandon(number);
   }
 
   /** Gives up a reserved record that was not published. @hot */
   abandon(number: number): void {
-    const stamp = this.epoch.now() << record.LIFE_EPOCH_SHIFT;
-    Atomics.store(this.words, this.lines + (number << RECORD_SHIFT), stamp | record.LIFE_LIMBO);
+    const line = this.lines + (number << RECORD_SHIFT);
+    Atomics.store(this.words, line, this.retired(this.words[line]) | record.LIFE_LIMBO);
+  }
+
+  /** A life without a state that bears the present epoch and stands in the same book. @hot */
+  private retired(life: number): number {
+    return (life & record.LIFE_SECOND_BOOK) | (this.epoch.now() << record.LIFE_EPOCH_SHIFT);
   }
 
   /** Ends a connection; 0 when it was not live (any more). Whoever gets 1 has ended it. @hot */
   remove(number: number): number {
     const line = this.lines + (number << RECORD_SHIFT);
-    const dying = (this.epoch.now() << record.LIFE_EPOCH_SHIFT) | record.LIFE_DYING;
     let life = Atomics.load(this.words, line);
     for (;;) {
       if ((life & record.LIFE_FOUND) !== record.LIFE_LIVE) return 0;
+      const dying = this.retired(life) | record.LIFE_DYING;
       const seen = Atomics.compareExchange(this.words, line, life, dying);
       if (seen === life) break;
       life = seen;
     }
-    if (life === record.LIFE_HALF_OPEN) this.doubles[this.counters + COUNTER_HALF_OPEN] -= 1;
-    if (!record.isTemplate(this.words[line + record.LINE_PORT])) {
-      const counters = backendCounters(this.backends, this.words[line + record.LINE_IDS] & 0xffff);
-      this.doubles[counters + BACKEND_ACTIVE] -= 1;
-    }
+    this.gauges.ended(line, life);
     this.bury(number);
     return 1;
   }
@@ -332,9 +326,16 @@ export class ConnectionTable {
 
   /** The end of limbo: the record can be reserved again. The sweep of its share only. @hot */
   release(number: number): void {
-    Atomics.store(this.words, this.lines + (number << RECORD_SHIFT), record.LIFE_FREE);
+    const line = this.lines + (number << RECORD_SHIFT);
+    const life = this.words[line];
+    Atomics.store(this.words, line, record.LIFE_FREE);
     this.free.give(number);
-    this.doubles[this.counters + COUNTER_CONNECTIONS_TAKEN] -= 1;
+    this.gauges.taken(life, -1);
+  }
+
+  /** A record whose bit was set by somebody who never reserved it: so it was never counted. @hot */
+  releaseUnreserved(number: number): void {
+    this.free.give(number);
   }
 
   // Packets of a connection.
@@ -345,8 +346,9 @@ export class ConnectionTable {
     this.countPacket(entry, line, nowMs, length);
     const marks = this.words[line + record.LINE_MARKS];
     const after = marksAfter(marks, flags);
-    if (after !== marks) this.words[line + record.LINE_MARKS] = after;
-    if ((entry & 1) !== 0 || this.words[line] !== record.LIFE_HALF_OPEN) return;
+    if (after !== marks) this.answers.change(entry, marks, after, nowMs);
+    if ((entry & 1) !== 0) return;
+    if ((this.words[line] & record.LIFE_STATE) !== record.LIFE_HALF_OPEN) return;
     if ((after & SEEN_ACK) === 0) return;
     const server = this.words[line + record.LINE_WORDS + record.LINE_MARKS];
     const isOneSided = (this.words[line + record.LINE_PORT] & 0xff) === FORWARDING_DSR;
@@ -356,14 +358,23 @@ export class ConnectionTable {
 
   /** @hot */
   private completeHandshake(line: number): void {
-    const { LIFE_HALF_OPEN, LIFE_LIVE } = record;
-    const seen = Atomics.compareExchange(this.words, line, LIFE_HALF_OPEN, LIFE_LIVE);
-    if (seen === LIFE_HALF_OPEN) this.doubles[this.counters + COUNTER_HALF_OPEN] -= 1;
+    let life = Atomics.load(this.words, line);
+    while ((life & record.LIFE_STATE) === record.LIFE_HALF_OPEN) {
+      const live = life ^ record.LIFE_HALF_OPEN ^ record.LIFE_LIVE;
+      const seen = Atomics.compareExchange(this.words, line, life, live);
+      if (seen === life) {
+        this.gauges.completed(life);
+        return;
+      }
+      life = seen;
+    }
   }
 
   /** A UDP datagram has passed in this direction; `length` in bytes of the IP packet. @hot */
   updateUdp(entry: number, nowMs: number, length: number): void {
-    this.countPacket(entry, this.lines + (entry << LINE_SHIFT), nowMs, length);
+    const line = this.lines + (entry << LINE_SHIFT);
+    if (this.words[line + record.LINE_MARKS] === 0) this.answers.firstDatagram(entry, nowMs);
+    this.countPacket(entry, line, nowMs, length);
   }
 
   /** @hot */

@@ -5,12 +5,26 @@ import { inspect, setRunning, settle, sweepOf } from '../../test/support/connect
 import type { TortureInput, TortureResult } from '../../test/support/connection-torture.ts';
 import { readCounters } from '../memory/counters.ts';
 import { computeLayout } from '../memory/layout.ts';
-import { formatMainMemory } from '../memory/region.ts';
+import { formatMainMemory, type MainMemory } from '../memory/region.ts';
 import { readBackend } from './connection-backends.ts';
+import { LIFE_FOUND, LIFE_LIVE, LINE_MARKS, LINE_WORDS } from './connection-record.ts';
+import { SEEN_CLOSE } from './connection-states.ts';
 import { ConnectionTable } from './connection-table.ts';
 
 const SIZES = { connections: 1024, frames: 256, processors: 2 };
 const MILLISECONDS = 3000;
+
+/** Live connections of which neither direction has the mark of a FIN or a reset. */
+function countOpen(memory: MainMemory): number {
+  const lines = memory.layout.connectionRecords >> 2;
+  let open = 0;
+  for (let line = lines; line < lines + SIZES.connections * 32; line += 32) {
+    const isLive = (memory.words[line] & LIFE_FOUND) === LIFE_LIVE;
+    const marks = memory.words[line + LINE_MARKS] | memory.words[line + LINE_WORDS + LINE_MARKS];
+    if (isLive && (marks & SEEN_CLOSE) === 0) open += 1;
+  }
+  return open;
+}
 
 function run(input: TortureInput): Promise<TortureResult> {
   return new Promise((resolve, reject) => {
@@ -43,6 +57,8 @@ it('holds its invariants while two processors fight over the same few connection
   const live = sum('published') - sum('removed');
   expect(readCounters(memory).single.connectionsInserted).toBe(sum('published'));
   expect(readBackend(memory, 1).active).toBe(live);
+
+  expect(readBackend(memory, 1).open).toBe(countOpen(memory));
 
   const tables = [0, 1].map((processor) => new ConnectionTable(memory, processor));
   const sweeps = tables.map((table, processor) => sweepOf(memory, processor, table));

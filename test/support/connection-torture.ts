@@ -3,6 +3,8 @@
 // src/tables/connection-torture.test.ts. What it holds to:
 //   - of one key never two records are live: `claims` has one word per key, set by who has published
 //     it and cleared by who is about to remove it; a publisher must find 0 there;
+//   - each worker sees one direction of TCP and sends, with resets and FINs among it: in the end as many
+//     are open as have neither;
 //   - a lookup gives a record with the key asked for, and that stays so until the turn ends.
 
 import { parentPort, workerData } from 'node:worker_threads';
@@ -19,6 +21,7 @@ import {
   serverPorts,
   setRunning,
   sweepOf,
+  TCP,
   UDP,
   VIP,
 } from './connection-fixture.ts';
@@ -41,6 +44,8 @@ export interface TortureResult {
 
 const TORTURE_KEYS = 6;
 const BACKEND = 1;
+/** SYN and ACK, ACK, FIN, reset. */
+const TORTURE_FLAGS = [0x12, 0x10, 0x10, 0x11, 0x04];
 
 function torture(input: TortureInput): TortureResult {
   const memory = attachMainMemory(input.buffer as unknown as ArrayBuffer);
@@ -59,10 +64,17 @@ function torture(input: TortureInput): TortureResult {
     const isSame = memory.words[line + 1] === source && memory.words[line + 3] === ports;
     if (!isSame) faults.push(`entry ${entry} has another key ${when}`);
   };
+  const protocolOf = (key: number) => (key % 2 === 0 ? UDP : TCP);
   const look = (key: number) => {
     const toServer = random.below(2) === 0;
-    const entry = toServer ? lookupClient(table, key, UDP) : lookupServer(table, key, BACKEND, UDP);
+    const protocol = protocolOf(key);
+    const entry = toServer
+      ? lookupClient(table, key, protocol)
+      : lookupServer(table, key, BACKEND, protocol);
     if (entry === NOT_FOUND) return;
+    if (protocol === TCP && (entry & 1) === input.processor) {
+      table.updateTcp(entry, TORTURE_FLAGS[random.below(TORTURE_FLAGS.length)], 0, 60);
+    }
     const source = toServer ? clientAddress(key) : serverAddress(BACKEND);
     const ports = toServer ? CLIENT_PORTS : serverPorts(key);
     if (memory.words[lines + entry * 16 + 2] !== VIP) faults.push('another destination');
@@ -71,11 +83,15 @@ function torture(input: TortureInput): TortureResult {
     result.found += 1;
   };
   const publish = (key: number) => {
-    const outcome = insert(table, key, { protocol: UDP, nowMs: 0, backend: BACKEND });
+    const outcome = insert(table, key, {
+      protocol: protocolOf(key),
+      nowMs: 0,
+      backend: BACKEND,
+    });
     if (outcome === RACE) result.races += 1;
     if (outcome !== PUBLISHED) return;
     result.published += 1;
-    const entry = lookupClient(table, key, UDP);
+    const entry = lookupClient(table, key, protocolOf(key));
     if (entry === NOT_FOUND) faults.push('published and not found');
     if (Atomics.exchange(claims, key, (entry >> 1) + 1) !== 0) faults.push('two of one key');
   };
