@@ -1,6 +1,6 @@
 // The page of `weir why`: how a backend has come by its present weight, from what it says of itself over what
 // checks and operators say to the steps that the master took, and what share that makes beside the other
-// backends of its service. Pure; the steps' words are the master's own (docs/reference/distribution.md).
+// backends of its service. Pure; the steps' words are the master's own (src/distribution).
 
 import type { BackendsView, BackendView, RuntimeChange } from '../control/backend-view.ts';
 import {

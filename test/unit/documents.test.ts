@@ -137,21 +137,36 @@ describe('docs/reference/control-socket.md', () => {
   const text = readText('docs/reference/control-socket.md');
 
   it('names every path that is served, and no other', () => {
-    const served = [
-      ...readText('src/control/admin.ts').matchAll(/app\.(get|post)\('([^']+)'/g),
-    ].map(([, method, path]) => `${method.toUpperCase()} ${path}`);
+    const routes = ['src/control/admin.ts', 'src/control/admin-backends.ts'].map(readText).join();
+    const served = [...routes.matchAll(/app\.(get|post)\('([^']+)'/g)].map(
+      ([, method, path]) => `${method.toUpperCase()} ${path}`,
+    );
     const named = [...text.matchAll(/^\| `((?:GET|POST) [^`]+)`/gm)].map(([, name]) => name);
     expect(named.sort()).toEqual(served.sort());
   });
 
-  it('names every key of the status', () => {
-    const shape = withoutComments(readText('src/control/status-shape.ts'));
-    const keys = new Set([...shape.matchAll(/readonly (\w+)\??:/g)].map(([, key]) => key));
-    // Keys of a reason, and of a queue, which the text explains elsewhere.
-    const elsewhere = ['count', 'verdict', 'meaning', 'queue'];
-    const missing = [...keys].filter(
-      (key) => !elsewhere.includes(key) && !new RegExp(`\\b${key}\\b`).test(text),
-    );
+  it.each(['src/control/status-shape.ts', 'src/control/backend-view.ts'])(
+    'names every key of %s',
+    (file) => {
+      const shape = withoutComments(readText(file));
+      const keys = new Set([...shape.matchAll(/readonly (\w+)\??:/g)].map(([, key]) => key));
+      // Keys of a reason, and of a queue, which the text explains elsewhere.
+      const elsewhere = ['count', 'verdict', 'meaning', 'queue'];
+      const missing = [...keys].filter(
+        (key) => !elsewhere.includes(key) && !new RegExp(`\\b${key}\\b`).test(text),
+      );
+      expect(missing).toEqual([]);
+    },
+  );
+
+  it('names every key of a body', () => {
+    const routes = withoutComments(readText('src/control/admin-backends.ts'));
+    const bodies = [...routes.matchAll(/strictObject\(\{([^}]*)\}/g)]
+      .map(([, keys]) => keys)
+      .join();
+    const keys = [...bodies.matchAll(/(?:^|,)\s*(\w+)(?=[:,\s])/g)].map(([, key]) => key);
+    expect(new Set(keys)).toEqual(new Set(['deadlineSeconds', 'atDeadline', 'by', 'weight']));
+    const missing = keys.filter((key) => !new RegExp(`^\\| .*\`${key}\``, 'm').test(text));
     expect(missing).toEqual([]);
   });
 });
