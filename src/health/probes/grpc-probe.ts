@@ -82,10 +82,12 @@ function takeAnswer(stream: ClientHttp2Stream, end: (result: ProbeResult) => voi
   const chunks: Buffer[] = [];
   let size = 0;
   let status: string | undefined;
+  let hasAnswered = false;
   const note = (headers: IncomingHttpHeaders): void => {
     if (typeof headers['grpc-status'] === 'string') status = headers['grpc-status'];
   };
   stream.on('response', (headers) => {
+    hasAnswered = true;
     note(headers);
     const httpStatus = headers[':status'];
     const type = String(headers['content-type'] ?? '');
@@ -106,7 +108,7 @@ function takeAnswer(stream: ClientHttp2Stream, end: (result: ProbeResult) => voi
   });
   // Not at the end of the data: the status comes in the trailers, after it.
   stream.on('close', () => {
-    if (!isComplete) end(failed('the request was ended without an answer'));
+    if (!(isComplete && hasAnswered)) end(failed('the request was ended without an answer'));
     else if (status !== undefined && status !== '0') {
       end(failed(plain(`gRPC status ${STATUS_NAMES[status] ?? status}`)));
     } else endWithHealth(status, Buffer.concat(chunks), end);

@@ -44,7 +44,10 @@ export const probeHttp: Probe = (target, finish) => {
     end(failed(`status ${response.statusCode}: the server changed the protocol`));
   });
   request.on('error', (error) => end(explain(error)));
-  request.on('close', () => end(failed('connection closed without an answer')));
+  request.on('close', () => {
+    const hasBegun = stage === 'end of the answer';
+    end(failed(hasBegun ? 'answer broke off' : 'connection closed without an answer'));
+  });
   request.end();
   return {
     expire: () => failed(`no ${stage} within ${duration(settings.timeoutMs)}`),
