@@ -48,6 +48,7 @@ export const LAB_PROGRAMS = [
   { program: 'nft', debianPackage: 'nftables' },
   { program: 'ip', debianPackage: 'iproute2' },
   { program: 'ps', debianPackage: 'procps' },
+  { program: 'prometheus-node-exporter', debianPackage: 'prometheus-node-exporter' },
 ];
 
 const STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so';

@@ -98,8 +98,41 @@ function program(): Command {
     });
 
   addBackendCommands(weir);
+  addResourceManager(weir);
+  addAgent(weir);
   addDemo(weir);
   return weir;
+}
+
+/** Its options are its own: it is also a program of its own (src/agent). */
+function addAgent(weir: Command): void {
+  weir
+    .command('agent')
+    .description('report the load of this server; see weir agent --help')
+    .helpOption(false)
+    .allowUnknownOption()
+    .argument('[args...]')
+    .action(async (args: string[]) => {
+      const { runAgentCommand } = await import('./agent.ts');
+      await runAgentCommand(args);
+    });
+}
+
+function addResourceManager(weir: Command): void {
+  weir
+    .command('resource-manager')
+    .description('take load reports for switches on other hosts, in the foreground')
+    .requiredOption('--config <file>', 'its configuration file (YAML)')
+    .option('--check', 'check the file and its keys, and show every fault')
+    .addHelpText(
+      'after',
+      '\nEnds on SIGTERM or Ctrl-C. SIGHUP reads file and keys again, SIGUSR1 logs its counts.\n' +
+        'The file: docs/reference/resource-manager.md, examples/resource-manager.yaml.',
+    )
+    .action(async (options: { config: string; check?: boolean }) => {
+      const { resourceManager } = await import('./resource-manager.ts');
+      process.exitCode = await resourceManager(options.config, options.check === true);
+    });
 }
 
 function addDemo(weir: Command): void {

@@ -34,12 +34,19 @@ export interface NodeScrape {
   /** Seconds over all CPUs. */
   idleSeconds: number;
   busySeconds: number;
+  /** How many CPUs times modes it has. */
+  cpuSamples: number;
   readonly values: Map<string, number>;
 }
 
 /** Reads one answer of node_exporter, piece by piece. */
 export class NodeScrapeReader {
-  readonly scrape: NodeScrape = { idleSeconds: 0, busySeconds: 0, values: new Map() };
+  readonly scrape: NodeScrape = {
+    idleSeconds: 0,
+    busySeconds: 0,
+    cpuSamples: 0,
+    values: new Map(),
+  };
   private readonly text = new PrometheusText(
     (name) => name === CPU_SECONDS || SINGLE.has(name),
     (name, labels, value) => this.take(name, labels, value),
@@ -56,6 +63,7 @@ export class NodeScrapeReader {
     }
     const mode = labelValue(labels, 'mode');
     if (mode === undefined) return;
+    this.scrape.cpuSamples++;
     if (IDLE_MODES.has(mode)) this.scrape.idleSeconds += value;
     else this.scrape.busySeconds += value;
   }
@@ -63,7 +71,7 @@ export class NodeScrapeReader {
 
 /** Whether there is anything in it that node_exporter would have said. */
 export function isNodeScrape(scrape: NodeScrape): boolean {
-  return scrape.values.size > 0 || scrape.idleSeconds + scrape.busySeconds > 0;
+  return scrape.values.size > 0 || scrape.cpuSamples > 0;
 }
 
 /**
@@ -94,7 +102,8 @@ export function nodeFigures(
 }
 
 function cpuUtilization(now: NodeScrape, before: NodeScrape | undefined): number | undefined {
-  if (before === undefined) return undefined;
+  // A CPU that came brings all its seconds since the start of the host.
+  if (before === undefined || before.cpuSamples !== now.cpuSamples) return undefined;
   const busy = now.busySeconds - before.busySeconds;
   // The kernel's count of waiting for I/O can go back a little (proc(5)).
   const idle = Math.max(0, now.idleSeconds - before.idleSeconds);
