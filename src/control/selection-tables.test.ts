@@ -49,6 +49,18 @@ describe('SelectionTables', () => {
     expect(make([1, 2])).not.toBe(first);
   });
 
+  it('maglev tables get smaller before the pool is full', () => {
+    const lengths = [10, 30, 80].map((services) => {
+      const pools = Array.from({ length: services }, () => {
+        return { scheduler: 'maglev' as const, size: 100 };
+      });
+      const tables = new SelectionTables();
+      tables.begin(pools);
+      return tables.table('s', 'maglev', members(new Array<number>(100).fill(1))).length;
+    });
+    expect(lengths).toEqual([65521, 32749, 16381]);
+  });
+
   it('orders get shorter before the pool is full', () => {
     const pools = Array.from({ length: 1000 }, () => {
       return { scheduler: 'weighted-round-robin' as const, size: 10 };

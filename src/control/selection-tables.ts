@@ -3,7 +3,7 @@
 // 65,537 slots takes a millisecond), so a table is made anew only when what it is made of has changed:
 // a change of weights of one service leaves the others' tables as they are.
 
-import { maglevTable, maglevTableSize } from '../distribution/maglev.ts';
+import { MAGLEV_SLOTS_PER_BACKEND, maglevTable, maglevTableSize } from '../distribution/maglev.ts';
 import { weightedRoundRobinTable } from '../distribution/weighted-round-robin.ts';
 import { SELECTION_POOL_CAPACITY } from '../tables/configuration-table.ts';
 import type { ServiceConfiguration } from './config/schema.ts';
@@ -38,22 +38,27 @@ export class SelectionTables {
   private tables = new Map<string, Made>();
   private used = new Map<string, Made>();
   private orderSlots = ORDER_SLOTS_MAX;
+  private slotsPerBackend: number = MAGLEV_SLOTS_PER_BACKEND[0];
 
   /**
-   * Before a compilation: how many backends each pool has, by scheduler, so that orders are as long as there
-   * is room for.
+   * Before a compilation: how many backends each pool has, by scheduler, so that tables are as large and
+   * orders as long as there is room for.
    */
   begin(pools: readonly { readonly scheduler: SchedulerName; readonly size: number }[]): void {
     this.used = new Map();
-    let hashed = 0;
-    let orders = 0;
-    let listed = 0;
-    for (const { scheduler, size } of pools) {
-      listed += size;
-      if (HASHED.includes(scheduler)) hashed += maglevTableSize(size);
-      else orders++;
-    }
-    const room = Math.max(0, SELECTION_POOL_CAPACITY - hashed - listed);
+    const hashed = pools.filter(({ scheduler }) => HASHED.includes(scheduler));
+    const orders = pools.length - hashed.length;
+    const listed = pools.reduce((sum, { size }) => sum + size, 0);
+    const roomWith = (slots: number): number =>
+      hashed.reduce(
+        (left, { size }) => left - maglevTableSize(size, slots),
+        SELECTION_POOL_CAPACITY - listed,
+      );
+    const [least] = MAGLEV_SLOTS_PER_BACKEND.slice(-1);
+    this.slotsPerBackend =
+      MAGLEV_SLOTS_PER_BACKEND.find((slots) => roomWith(slots) >= orders * ORDER_SLOTS_MAX) ??
+      least;
+    const room = Math.max(0, roomWith(this.slotsPerBackend));
     const each = orders === 0 ? ORDER_SLOTS_MAX : Math.floor(room / orders);
     this.orderSlots = Math.min(ORDER_SLOTS_MAX, each);
   }
@@ -62,7 +67,7 @@ export class SelectionTables {
   table(key: string, scheduler: SchedulerName, members: readonly PoolMember[]): Int32Array {
     const isHashed = HASHED.includes(scheduler);
     const slots = isHashed
-      ? maglevTableSize(members.length)
+      ? maglevTableSize(members.length, this.slotsPerBackend)
       : Math.max(this.orderSlots, members.length);
     const weights = UNWEIGHTED.includes(scheduler)
       ? members.map(({ weight }) => Math.min(weight, 1))

@@ -5,7 +5,7 @@
 // Invariant: what passes here fits into the configuration table, but for the positions of round robins
 // with many different weights, which only making them tells (ERR_TABLE_FULL).
 
-import { maglevTableSize } from '../../distribution/maglev.ts';
+import { MAGLEV_SLOTS_PER_BACKEND, maglevTableSize } from '../../distribution/maglev.ts';
 import { MAX_BACKENDS, MAX_INTERFACES, MAX_SERVICES } from '../../memory/layout.ts';
 import {
   MAX_ADDRESSES_PER_INTERFACE,
@@ -14,6 +14,8 @@ import {
 } from '../../tables/configuration-table.ts';
 import type { Path } from './faults.ts';
 import type { CheckResult, ConfigurationParts } from './parts.ts';
+
+const LEAST_SLOTS = Math.min(...MAGLEV_SLOTS_PER_BACKEND);
 
 /** Adds a fault for everything that there is too much of. */
 export function capacityChecks(parts: ConfigurationParts, { faults }: CheckResult): void {
@@ -38,7 +40,8 @@ export function capacityChecks(parts: ConfigurationParts, { faults }: CheckResul
   for (const service of services) {
     backends += service.backends.length;
     const isMaglev = service.scheduler === 'maglev' && service.backends.length > 0;
-    positions += isMaglev ? maglevTableSize(service.backends.length) : 0;
+    // They are made larger only while there is room (selection-tables.ts).
+    positions += isMaglev ? maglevTableSize(service.backends.length, LEAST_SLOTS) : 0;
   }
   limit(['services'], 'backends of all services', backends, MAX_BACKENDS, '');
   const fewer = 'use maglev for fewer services';
