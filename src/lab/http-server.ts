@@ -1,7 +1,7 @@
 // A web server in Node alone, run as a process of its own in a server's namespace. It stands in for
 // nginx where that is not installed, and receives uploads: the answer to a PUT or POST is the length
 // and the SHA-256 of what has arrived, so that a sender can tell whether every byte came through.
-// Run as: http-server.js NAME PORT [FOLDER]
+// Run as: http-server.js NAME PORT[,PORT…] [FOLDER]
 
 import { createHash } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { join, normalize } from 'node:path';
 
 const FILES = '/files/';
-const [name, port, folder] = process.argv.slice(2);
+const [name, ports, folder] = process.argv.slice(2);
 let served = 0;
 
 function answer(response: ServerResponse, body: string, status = 200): void {
@@ -46,7 +46,7 @@ function sendFile(url: string, response: ServerResponse): void {
   createReadStream(path).pipe(response);
 }
 
-const server = createServer((request, response) => {
+function serve(request: IncomingMessage, response: ServerResponse): void {
   served += 1;
   const url = request.url ?? '/';
   if (request.method === 'PUT' || request.method === 'POST') receive(request, response);
@@ -54,8 +54,12 @@ const server = createServer((request, response) => {
   else if (url === '/served') answer(response, `${served}\n`);
   else if (folder !== undefined && url.startsWith(FILES)) sendFile(url, response);
   else answer(response, `${name}\n`);
-});
-// A connection stays for as long as the client wants it, as with nginx's settings in servers.ts.
-server.keepAliveTimeout = 0;
-server.requestTimeout = 0;
-server.listen(Number(port), '0.0.0.0', 4096);
+}
+
+for (const port of ports.split(',')) {
+  const server = createServer(serve);
+  // A connection stays for as long as the client wants it, as with nginx's settings in servers.ts.
+  server.keepAliveTimeout = 0;
+  server.requestTimeout = 0;
+  server.listen(Number(port), '0.0.0.0', 4096);
+}

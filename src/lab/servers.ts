@@ -30,6 +30,8 @@ export interface LabServer {
 export interface WebServerOptions {
   /** Default 80. */
   port?: number;
+  /** Further ports with the same. */
+  morePorts?: readonly number[];
   /** A folder whose files are served below '/files/'. */
   folder?: string;
   /** Accept PUT below '/files/' and keep what comes (nginx only; needs `folder`). */
@@ -87,6 +89,8 @@ function nginxConfiguration(folder: string, name: string, options: WebServerOpti
     .join('\n  ');
   // A worker changes its user by setgroups(2), which a user namespace forbids even for root to root:
   // a single process there, which changes nothing.
+  const ports = [options.port ?? 80, ...(options.morePorts ?? [])];
+  const listens = ports.map((port) => `listen ${port} reuseport backlog=4096;`).join('\n    ');
   const processes = isInUserNamespace() ? 'master_process off;' : 'worker_processes 1;';
   return `daemon off;
 user root;
@@ -102,7 +106,7 @@ http {
   keepalive_timeout 1h;
   sendfile on;
   server {
-    listen ${options.port ?? 80} reuseport backlog=4096;
+    ${listens}
     add_header X-Backend ${name} always;${nginxLocations(options, name)}
   }
 }
@@ -129,7 +133,8 @@ export function startNodeWebServer(
 ): Promise<LabServer> {
   const folder = makeScratchFolder(`http-${host.name}`);
   const port = options.port ?? 80;
-  const args = [host.name, String(port), ...(options.folder === undefined ? [] : [options.folder])];
+  const ports = [port, ...(options.morePorts ?? [])].join(',');
+  const args = [host.name, ports, ...(options.folder === undefined ? [] : [options.folder])];
   const process = startLabProgram('http-server', args, {
     namespace: host.namespace,
     logFile: join(folder, 'http-server.log'),

@@ -104,7 +104,7 @@ export function makeKeyFile(agent: string): { path: string; key: Buffer } {
 
 /** Nothing that is sent to a host reaches it any more, by default without an answer. */
 export function blackHole(host: LabHost, rule = 'policy drop'): void {
-  const rules = `table inet hole { chain input { type filter hook input priority 0; ${rule}; } }`;
+  const rules = `table inet hole { chain input { type filter hook input priority 0; ${rule}; }\n}`;
   execute('nft', ['-f', '-'], { namespace: host.namespace, input: `${rules}\n` });
 }
 
