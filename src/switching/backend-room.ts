@@ -13,7 +13,7 @@
 import { MAX_SERVICES } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
-import { BACKEND_ACTIVE, sumBackend } from '../tables/connection-backends.ts';
+import { BACKEND_OPEN, sumBackend } from '../tables/connection-backends.ts';
 
 /** What `ask` says of a backend. */
 export const HAS_ROOM = 1;
@@ -39,7 +39,7 @@ export class BackendRoom {
 
   /** Connections open to a backend, over all processors. @hot */
   open(backend: number): number {
-    return sumBackend(this.memory, backend, BACKEND_ACTIVE);
+    return sumBackend(this.memory, backend, BACKEND_OPEN);
   }
 
   /** HAS_ROOM, TAKES_NONE or IS_FULL. Counts only where there is a limit. @hot */

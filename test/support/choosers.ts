@@ -15,7 +15,7 @@ import {
   writeConfigurationTable,
 } from '../../src/tables/configuration-writer.ts';
 import {
-  BACKEND_ACTIVE,
+  BACKEND_OPEN,
   backendCounters,
   backendCountersBase,
 } from '../../src/tables/connection-backends.ts';
@@ -98,7 +98,7 @@ export class Choosers {
   /** Processor `p` opens connections to a backend, or closes them. */
   open(p: number, backend: number, count = 1): void {
     const counters = backendCounters(backendCountersBase(this.memory, p), backend);
-    this.memory.doubles[counters + BACKEND_ACTIVE] += count;
+    this.memory.doubles[counters + BACKEND_OPEN] += count;
   }
 }
 
