@@ -80,12 +80,13 @@ export function figuresText({ figures }: ReportView): string {
   return texts.length === 0 ? 'no figures' : texts.join(', ');
 }
 
-/** The one figure that tells most, and its age: 'CPU 87 %, 1 s'. */
+/** The one figure or wish that tells most, and its age: 'CPU 87 %, 1 s'. */
 export function reportText(report: ReportView | null): string {
   if (report === null) return '–';
   const name = ['applicationUtilization', 'cpuUtilization'].find((each) => each in report.figures);
   const short = name === undefined ? '' : figureText(name, report.figures[name]);
-  const told = short === '' ? figuresText(report).split(', ')[0] : short;
+  const first = Object.keys(report.figures).length === 0 ? wishText(report) : figuresText(report);
+  const told = short === '' ? first.split(', ')[0] || 'no figures' : short;
   return `${told.replace('application', 'app')}, ${duration(report.ageMs)}`;
 }
 
@@ -139,7 +140,7 @@ export function waitingText({ waitingFor }: DrainView): string {
 
 export function changeText({ text, by, at, isConfigured }: RuntimeChange): string {
   const where = isConfigured ? '' : ' (not configured now)';
-  return `${printable(text)}${where}, ${printable(by)}, ${at.replace(/\.\d+Z$/, 'Z')}`;
+  return `${printable(text)}${where}, by ${printable(by)} at ${at.replace(/\.\d+Z$/, 'Z')}`;
 }
 
 /** Words in lines of at most `width` columns, each behind the indent; a longer word has its own line. */

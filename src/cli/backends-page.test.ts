@@ -148,8 +148,8 @@ describe('renderBackends', () => {
     expect(text).toContain('* set by an operator at run time');
     const end = text.split('changed at run time, not in the file\n')[1];
     expect(end).toBe(
-      '  web/b2   weight 3, the file says 1, anna, 2026-01-01T00:00:00Z\n' +
-        '  web/old  drain, without a deadline (not configured now), ben as root, 2026-01-01T00:00:00Z\n',
+      '  web/b2   weight 3, the file says 1, by anna at 2026-01-01T00:00:00Z\n' +
+        '  web/old  drain, without a deadline (not configured now), by ben as root at 2026-01-01T00:00:00Z\n',
     );
     const plain = page({ ...VIEW, backends: [LOADED], changes: [] });
     expect(plain).not.toMatch(/at run time/);
@@ -205,6 +205,23 @@ describe('renderBackends', () => {
   });
 });
 
+describe('the report in a row', () => {
+  const told = (report: Partial<BackendView['report'] & object>) =>
+    page({ backends: [backendView({ report: { ...REPORT, ...report } })], changes: [] });
+
+  it.each([
+    [
+      { figures: { clients: 3, applicationUtilization: 0.5, cpuUtilization: 0.9 } },
+      'app 50 %, 1 s',
+    ],
+    [{ figures: { requestsPerSecond: 12, clients: 3 } }, 'clients 3, 1 s'],
+    [{ figures: {}, wish: { weightPercent: 50, operational: 'up' } }, '50 % of its weight, 1 s'],
+    [{ figures: {} }, 'no figures, 1 s'],
+  ])('%j is %s', (report, text) => {
+    expect(line(told(report), 'b1')).toMatch(new RegExp(`░ 0 0 ${text}$`));
+  });
+});
+
 describe('drainLine', () => {
   it('has a bar, the time and what is left', () => {
     expect(drainLine('web/b3', DRAINED, paint(false))).toBe(
@@ -231,7 +248,7 @@ describe('renderWhy', () => {
     );
     const set = renderWhy(SET, VIEW, 100, paint(false));
     expect(line(set, 'operator')).toBe(
-      'operator weight 3, the file says 1, anna, 2026-01-01T00:00:00Z',
+      'operator weight 3, the file says 1, by anna at 2026-01-01T00:00:00Z',
     );
     expect(line(set, 'report')).toBe('report none');
     expect(line(set, 'health')).toBe('health not checked');

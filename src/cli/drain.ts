@@ -135,6 +135,7 @@ class ProgressLine {
   private readonly isShown: boolean;
   private readonly isTerminal = process.stdout.isTTY === true;
   private last = '';
+  private written = '';
   private writtenAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(isShown: boolean) {
@@ -152,11 +153,12 @@ class ProgressLine {
   end(): void {
     if (!this.isShown || this.last === '') return;
     if (this.isTerminal) process.stdout.write('\n');
-    else this.write();
+    else if (this.last !== this.written) this.write();
   }
 
   private write(): void {
     process.stdout.write(`${this.last}\n`);
+    this.written = this.last;
     this.writtenAtMs = performance.now();
   }
 }

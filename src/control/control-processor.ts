@@ -203,8 +203,9 @@ export class ControlProcessor {
     if (result.applied) {
       for (const change of result.changes) log.info(change);
       log.info(`configuration ${result.generation} is in force`);
-      for (const line of remainingChanges(this.feedback.changes())) log.info(line);
-      return result;
+      const remaining = remainingChanges(this.feedback.changes());
+      for (const line of remaining) log.info(line);
+      return { ...result, remaining };
     }
     memory.setHeader(HEADER_RELOADS_REFUSED, memory.header(HEADER_RELOADS_REFUSED) + 1);
     if (result.refused !== undefined) log.error(result.refused);

@@ -96,7 +96,7 @@ describe('the list of changes', () => {
   const list = changes.list((key) => (key === 'old/b9' ? undefined : 1));
 
   it('says what, who, when, and whether the backend is configured', () => {
-    const drain = 'drain until 2026-01-01T01:01:00.000Z, then reset';
+    const drain = 'drain until 2026-01-01T01:01:00Z, then reset';
     expect(
       list.map((each) => `${each.service}/${each.backend} ${each.kind}: ${each.text}`),
     ).toEqual([

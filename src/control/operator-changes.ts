@@ -242,7 +242,7 @@ function withoutSamples({ order, progress }: DrainChange): DrainChange {
 function drainChangeText({ deadlineMs, startedMs, atMs, atDeadline }: DrainOrder): string {
   if (deadlineMs === null) return 'drain, without a deadline';
   const deadline = new Date(atMs + Math.round(deadlineMs - startedMs)).toISOString();
-  return `drain until ${deadline}, then ${atDeadline}`;
+  return `drain until ${deadline.replace(/\.\d+Z$/, 'Z')}, then ${atDeadline}`;
 }
 
 /** What a reload says of the changes that it has not touched, a line each. */
