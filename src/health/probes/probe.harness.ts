@@ -47,6 +47,7 @@ export interface RawServer {
 export function rawServer(
   handle: (socket: Socket) => void,
   address = '127.0.0.1',
+  wantedPort = 0,
 ): Promise<RawServer> {
   const open = new Set<Socket>();
   const server: Server = createServer((socket) => {
@@ -57,7 +58,7 @@ export function rawServer(
   });
   return new Promise((resolve, reject) => {
     server.on('error', reject);
-    server.listen(0, address, () => {
+    server.listen({ port: wantedPort, host: address, backlog: 4_096 }, () => {
       const { port } = server.address() as { port: number };
       resolve({
         port,
