@@ -102,7 +102,7 @@ export class GrpcStream {
     else if (status === STATUS_UNIMPLEMENTED) {
       this.end(`the server has no ${this.options.path} (UNIMPLEMENTED)`, true);
     } else {
-      const text = printable(String(headers['grpc-message'] ?? ''));
+      const text = printable(percentDecoded(String(headers['grpc-message'] ?? '')));
       this.end(`gRPC status ${status}${text === '' ? '' : `: ${text}`}`);
     }
   }
@@ -127,4 +127,11 @@ export class GrpcStream {
     this.close();
     this.options.onEnd(reason, isUnimplemented);
   }
+}
+
+/** As gRPC writes its messages into a header. */
+function percentDecoded(text: string): string {
+  return text.replace(/%([0-9A-Fa-f]{2})/g, (_, digits) =>
+    String.fromCharCode(parseInt(digits, 16)),
+  );
 }

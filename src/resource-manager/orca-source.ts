@@ -18,8 +18,9 @@ import { pauseMs } from './poll-loop.ts';
 import type { PolledSource, SourceContext } from './settings.ts';
 import { TokenBucket } from './token-bucket.ts';
 
-/** Reports too many, one after the other, after which the server is cut off. */
-const MOST_SURPLUS_REPORTS = 1000;
+/** How many times as many reports as are taken a server may send before it is cut off. */
+const BORNE_FACTOR = 10;
+const BORNE_AT_ONCE = 1000;
 /** A server may report less often than it was asked to (gRPC's own: every 30 s) and is well. */
 const SHORTEST_SILENCE_MS = 5000;
 /** Failures that a server without this method counts for: it is asked as rarely as can be. */
@@ -46,12 +47,9 @@ export class OrcaSource implements PolledSource {
 
   private open(): void {
     const { address, port, intervalMs, timeoutMs } = this.context.settings;
-    const bucket = new TokenBucket(
-      this.reportsPerSecond,
-      this.reportsPerSecond,
-      this.context.now(),
-    );
-    let surplus = 0;
+    const rate = this.reportsPerSecond;
+    const taken = new TokenBucket(rate, rate, this.context.now());
+    const borne = new TokenBucket(BORNE_FACTOR * rate, BORNE_AT_ONCE, this.context.now());
     this.stream = new GrpcStream({
       address,
       port,
@@ -61,14 +59,11 @@ export class OrcaSource implements PolledSource {
       largestMessageBytes: MAX_ORCA_REPORT_BYTES,
       silenceMs: Math.max(3 * intervalMs, SHORTEST_SILENCE_MS),
       onMessage: (message) => {
-        if (bucket.take(this.context.now())) {
-          surplus = 0;
-          this.take(message);
-          return;
-        }
-        const detail = `more than ${this.reportsPerSecond} reports per second`;
-        this.context.rejected(rejection('too-often', detail));
-        if (++surplus > MOST_SURPLUS_REPORTS) this.fail(`it sends far ${detail}`);
+        const nowMs = this.context.now();
+        const detail = `more than ${rate} reports per second`;
+        if (!borne.take(nowMs)) this.fail(`it sends far ${detail}`);
+        else if (taken.take(nowMs)) this.take(message);
+        else this.context.rejected(rejection('too-often', detail));
       },
       onEnd: (reason, isUnimplemented) => this.fail(reason, isUnimplemented),
     });
