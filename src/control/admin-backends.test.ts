@@ -115,6 +115,10 @@ describe('POST …/drain and …/undrain', () => {
     expect((await change('dns/b1/drain')).warnings).toEqual([
       'no other backend of dns can take new connections: they will be refused',
     ]);
+    await change('web/b2/weight', { weight: 0 });
+    expect((await change('web/b1/drain')).warnings).toHaveLength(1);
+    await change('web/b1/undrain');
+    await change('web/b2/weight', { weight: null });
     expect((await change('web/b1/drain')).warnings).toEqual([]);
     expect((await change('web/b1/drain', { deadlineSeconds: 5 })).warnings).toEqual([
       'it was drained already: the new deadline counts',

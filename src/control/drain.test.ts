@@ -201,6 +201,16 @@ describe('whatever happens to connections', () => {
     );
   });
 
+  it('steps that follow each other fast need no more memory', () => {
+    let progress: DrainProgress | undefined;
+    for (let i = 0; i < 5000; i++) {
+      progress = stepDrain(ORDER, progress, counts(5000 - i), START_MS + i * 20);
+    }
+    expect(progress?.samples.length).toBeLessThanOrEqual(RATE_WINDOW_MS / 1000 + 1);
+    const found = drainView(ORDER, progress!, START_MS + 5000 * 20);
+    expect(found.gonePerSecond).toBeCloseTo(50, 0);
+  });
+
   it('progress never falls while none begins and none comes back', () => {
     const falls = fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 40 });
     fc.assert(
