@@ -1,8 +1,9 @@
 // The resource manager's end of the feed (feed-protocol.ts): masters connect here, prove that they have
 // the key, and get every report from then on, beginning with the newest of each backend. Several masters
 // can be connected. A report's age is sent, not a time: the clocks of two hosts are different.
-// Invariant: at most MOST_CONNECTIONS connections, at most LARGEST_BACKLOG_BYTES waiting for each: a
-// master that does not read is cut off and gets the newest reports when it comes again.
+// For a master that reads slowly, no reports wait but the newest of each backend, which is all that it
+// needs; one that does not read at all for STUCK_MS is cut off.
+// Invariant: at most MOST_CONNECTIONS connections; for each at most LARGEST_BACKLOG_BYTES and a line.
 
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -27,7 +28,8 @@ import type { ManagerLog } from './settings.ts';
 
 /** Masters and those who try to be one. */
 export const MOST_CONNECTIONS = 32;
-export const LARGEST_BACKLOG_BYTES = 256 * 1024;
+export const LARGEST_BACKLOG_BYTES = 64 * 1024;
+export const STUCK_MS = 5000;
 const RETRY_MS = 2000;
 /** What is older is of no use to a master that connects. */
 const OLDEST_MS = 600_000;
@@ -52,6 +54,10 @@ interface Peer {
   readonly socket: Socket;
   readonly challenge: string;
   session?: FeedSession;
+  /** Backends whose newest report it has not been sent yet. */
+  readonly waiting: Set<string>;
+  /** Since when nothing of its backlog could be sent; undefined while there is none. */
+  stuckSinceMs?: number;
 }
 
 export class FeedServer implements ReportSink {
@@ -77,7 +83,7 @@ export class FeedServer implements ReportSink {
 
   /** Resolves after the first attempt to listen; a failed one is logged and made again. */
   start(): Promise<void> {
-    this.heartbeat ??= setInterval(() => this.sendToAll('{"heartbeat":1}'), HEARTBEAT_MS);
+    this.heartbeat ??= setInterval(() => this.beat(), HEARTBEAT_MS);
     return new Promise((resolve) => {
       const { address, port } = this.options.listen;
       const server = createServer((socket) => this.greet(socket));
@@ -120,7 +126,11 @@ export class FeedServer implements ReportSink {
   /** Sends a report to all masters. Reports are about the backends of the settings, so bounded. */
   accept(report: LoadReport): void {
     this.newest.set(report.backend, report);
-    if (this.peers.size > 0) this.sendToAll(this.reportLine(report));
+    for (const peer of this.peers) {
+      if (peer.session === undefined) continue;
+      peer.waiting.add(report.backend);
+      this.sendWaiting(peer);
+    }
   }
 
   statistics(): FeedServerStatistics {
@@ -138,7 +148,7 @@ export class FeedServer implements ReportSink {
   }
 
   private greet(socket: Socket): void {
-    const peer: Peer = { socket, challenge: newChallenge() };
+    const peer: Peer = { socket, challenge: newChallenge(), waiting: new Set() };
     const lines = new LineReader();
     const limit = setTimeout(() => this.refuse(peer, 'it does not speak'), HANDSHAKE_MS);
     this.peers.add(peer);
@@ -161,6 +171,10 @@ export class FeedServer implements ReportSink {
       );
       if (!isGood) this.refuse(peer, 'its first line is too long');
     });
+    socket.on('drain', () => {
+      delete peer.stuckSinceMs;
+      this.sendWaiting(peer);
+    });
     const { challenge } = peer;
     socket.write(`${JSON.stringify({ weir: 'feed', version: FEED_VERSION, challenge })}\n`);
   }
@@ -181,9 +195,8 @@ export class FeedServer implements ReportSink {
     peer.session = new FeedSession(key, challenges);
     this.log.info(`master ${nameOf(peer.socket)} is connected`);
     peer.socket.write(`${JSON.stringify({ proof: proofOf('manager', key, challenges) })}\n`);
-    for (const report of this.newest.values()) {
-      if (this.ageMs(report) < OLDEST_MS) this.send(peer, this.reportLine(report));
-    }
+    for (const backend of this.newest.keys()) peer.waiting.add(backend);
+    this.sendWaiting(peer);
   }
 
   private refuse(peer: Peer, why: string): void {
@@ -203,19 +216,35 @@ export class FeedServer implements ReportSink {
     return asciiJson({ report: content, boot: this.boot, ageMs });
   }
 
-  private sendToAll(json: string): void {
-    for (const peer of this.peers) this.send(peer, json);
+  /** Once per second: a sign of life, and the end for who does not read. */
+  private beat(): void {
+    const nowMs = this.options.now();
+    for (const peer of this.peers) {
+      if (peer.stuckSinceMs === undefined) this.send(peer, '{"heartbeat":1}');
+      else if (nowMs - peer.stuckSinceMs > STUCK_MS) {
+        this.cutOff++;
+        this.log.warning(`master ${nameOf(peer.socket)} does not read: it is cut off`);
+        peer.socket.destroy();
+      }
+    }
+  }
+
+  private sendWaiting(peer: Peer): void {
+    for (const backend of peer.waiting) {
+      if (peer.socket.writableLength >= LARGEST_BACKLOG_BYTES) return;
+      peer.waiting.delete(backend);
+      const report = this.newest.get(backend);
+      if (report !== undefined && this.ageMs(report) < OLDEST_MS) {
+        this.send(peer, this.reportLine(report));
+      }
+    }
   }
 
   private send(peer: Peer, json: string): void {
-    if (peer.session === undefined || peer.socket.destroyed) return;
-    if (peer.socket.writableLength > LARGEST_BACKLOG_BYTES) {
-      this.cutOff++;
-      this.log.warning(`master ${nameOf(peer.socket)} does not read: it is cut off`);
-      peer.socket.destroy();
-      return;
-    }
-    peer.socket.write(peer.session.sign(json), 'latin1');
+    const { socket, session } = peer;
+    if (session === undefined || socket.destroyed) return;
+    const isRead = socket.write(session.sign(json), 'latin1');
+    if (!isRead) peer.stuckSinceMs ??= this.options.now();
   }
 }
 
