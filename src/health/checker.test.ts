@@ -59,8 +59,13 @@ describe('targets', () => {
     checker.setTargets([target(port)]);
     await until(() => status() === 'up');
     const { checks } = checker.state('web/b1')!;
-    for (let i = 0; i < 20; i++) checker.setTargets([target(port, {}, { previous: 'down' })]);
+    // Two hundred times at least within one interval: none of them begins a check.
+    for (let i = 0; i < 200; i++) {
+      checker.setTargets([target(port, {}, { previous: 'down' })]);
+      if (i % 20 === 0) await pause(5);
+    }
     expect(checker.state('web/b1')).toMatchObject({ status: 'up' });
+    expect(checker.state('web/b1')!.checks).toBeLessThan(checks + 6);
     await until(() => checker.state('web/b1')!.checks > checks + 3);
   });
 
@@ -102,13 +107,26 @@ describe('targets', () => {
 
   it('may be set anew by whoever hears of a change', async () => {
     const { port } = await server(() => {});
-    const made = makeChecker();
     const { checker } = started({ onChange: () => checker.setTargets([]) });
     checker.setTargets([target(port), target(port, {}, { key: 'web/b2' })]);
     await until(() => checker.state('web/b1') === undefined);
     await pause(200);
     expect(checker.state('web/b2')).toBeUndefined();
-    await made.checker.stop();
+  });
+
+  it('may be set anew from within the setting', async () => {
+    let accepted = 0;
+    const other = await server(() => accepted++);
+    const { port } = await server(() => {});
+    const { checker, status } = started({
+      onChange: (state) => state.status === 'unchecked' && checker.setTargets([]),
+    });
+    checker.setTargets([target(port)]);
+    await until(() => status() === 'up');
+    checker.setTargets([target(other.port)]);
+    expect(status()).toBeUndefined();
+    await pause(300);
+    expect(accepted).toBe(0);
   });
 });
 

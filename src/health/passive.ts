@@ -3,8 +3,8 @@
 // sample. Two signs make a backend suspicious:
 //   unanswered  connections were begun, at least so many, and not one was answered or refused;
 //   resets      of the connections that it answered or refused, so many percent were refused or reset.
-// Invariant: the samples kept are bounded, whatever the window and however often it is called. Counts
-// that fall (a new main memory, a backend made anew) begin the window anew.
+// Invariant: the samples kept are a hundred or so, whatever the window and however often it is called.
+// Counts that fall (a new main memory, a backend made anew) begin the window anew.
 
 import type { PassiveCounts } from './health-state.ts';
 import type { PassiveEvidence } from './judge.ts';
@@ -15,10 +15,10 @@ import { duration } from './words.ts';
 export const ANSWER_GRACE_MS = 800;
 /** With fewer connections than this in the window, a percentage says nothing. */
 export const RESETS_MINIMUM = 10;
-/** Longest window that samples are kept for. */
-export const MAX_WINDOW_MS = 60_000;
-const SAMPLE_SPACING_MS = 500;
-const MAX_SAMPLES = MAX_WINDOW_MS / SAMPLE_SPACING_MS + 2;
+export const MAX_WINDOW_MS = 600_000;
+/** A window is kept in so many samples at most, but they are not closer than this. */
+const SAMPLES_PER_WINDOW = 100;
+const MIN_SPACING_MS = 500;
 
 interface Sample {
   readonly atMs: number;
@@ -42,10 +42,11 @@ export function observeCounts(
   if (newest === undefined || hasFallen(newest.counts, counts) || nowMs < newest.atMs) {
     return { memory: [now], evidence: { answered: 0 } };
   }
-  const kept = withinWindow(memory, nowMs - Math.min(settings.windowMs, MAX_WINDOW_MS));
+  const kept = withinWindow(memory, nowMs - settings.windowMs);
   const evidence = judgeWindow(kept, now, settings);
-  const isDue = nowMs - newest.atMs >= SAMPLE_SPACING_MS;
-  return { memory: isDue ? [...kept, now].slice(-MAX_SAMPLES) : kept, evidence };
+  const spacingMs = Math.max(MIN_SPACING_MS, settings.windowMs / SAMPLES_PER_WINDOW);
+  const isDue = nowMs - newest.atMs >= spacingMs;
+  return { memory: isDue ? [...kept, now] : kept, evidence };
 }
 
 function judgeWindow(kept: PassiveMemory, now: Sample, settings: PassiveSettings): PassiveEvidence {

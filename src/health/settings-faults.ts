@@ -43,7 +43,7 @@ export function passiveFaults(settings: PassiveSettings): SettingsFault[] {
     faults.push({ key: 'unanswered', fault: 'is off, and resets too: nothing is observed' });
   }
   if (settings.windowMs < 1_000 || settings.windowMs > MAX_WINDOW_MS) {
-    faults.push({ key: 'window', fault: 'must be from 1s to 60s' });
+    faults.push({ key: 'window', fault: 'must be from 1s to 10m' });
   }
   if (settings.resets < 0 || settings.resets > 100) {
     faults.push({ key: 'resets', fault: 'is a percentage, 0 to 100' });
