@@ -2,8 +2,6 @@
 // views by name, waiting for a state, commands of the `weir` program, faults of servers.
 // A scenario about the control plane runs on one kind of interface, the best that this machine allows.
 
-import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execPath } from 'node:process';
 import { createInterface } from 'node:readline';
@@ -92,14 +90,6 @@ export function startCommand(weir: WeirProcess, args: string[]): LabProcess {
 export function runCommand(weir: WeirProcess, args: string[]): CommandResult {
   const command = [join(topFolder(), 'bin', 'weir'), ...args, '--socket', weir.socketPath];
   return execute(execPath, command, { mayFail: true });
-}
-
-/** A key file for an agent. */
-export function makeKeyFile(agent: string): { path: string; key: Buffer } {
-  const key = randomBytes(32);
-  const path = join(makeScratchFolder('keys'), `${agent}.key`);
-  writeFileSync(path, `${key.toString('hex')}\n`, { mode: 0o600 });
-  return { path, key };
 }
 
 /** Nothing that is sent to a host reaches it any more, by default without an answer. */
