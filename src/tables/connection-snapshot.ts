@@ -55,7 +55,8 @@ function transportOf(portWord: number): number {
   return isTcp ? PROTOCOL_TCP : PROTOCOL_UDP;
 }
 
-function stateAt(words: Int32Array, line: number): number {
+/** State of the live record whose first line is at `line`: the number in CONNECTION_STATES. */
+export function stateAt(words: Int32Array, line: number): number {
   const port = words[line + record.LINE_PORT];
   if (record.isTemplate(port)) return STATE_PERSISTENCE;
   if (record.protocolOf(port) !== PROTOCOL_TCP) return STATE_UDP;
@@ -102,7 +103,10 @@ export function snapshotRecord(memory: MainMemory, number: number): ConnectionSn
 }
 
 /** Calls `visit` with the number of each record that is live at that moment, until it says false. */
-function eachLive(memory: MainMemory, visit: (number: number, line: number) => boolean): void {
+export function eachLive(
+  memory: MainMemory,
+  visit: (number: number, line: number) => boolean,
+): void {
   const { words, layout } = memory;
   const bitmap = layout.connectionBitmap >> 2;
   const lines = layout.connectionRecords >> 2;
