@@ -1,6 +1,7 @@
 // How connections begin, where they stay, and when a SYN begins the next one of the same name.
 
 import { describe, expect, it } from 'vitest';
+import type { TcpSpec } from '../../test/support/packet-builder.ts';
 import {
   B1,
   B2,
@@ -108,5 +109,42 @@ describe('a SYN of a connection that is over', () => {
     const bench = await SwitchBench.create();
     handshake(bench);
     expect(bench.pass(request(SYN)).reasons).toEqual(['connection']);
+  });
+});
+
+describe('a segment of no connection', () => {
+  const adopting = [service('web', { 'on-down': 'rebalance', health: { type: 'tcp' } })];
+  const create = (services: object[] = adopting) =>
+    SwitchBench.create({ configuration: { services } });
+
+  it('begins one where connections are moved from servers that are down', async () => {
+    const bench = await create();
+    expect(bench.pass(request(ACK)).reasons).toEqual(['new-connection']);
+    expect(bench.pass(request(ACK)).reasons).toEqual(['connection']);
+    // A server that knows nothing of it says so, and that ends it.
+    const reset = answer({ flags: ['RST'], sequence: 9001 });
+    expect(bench.pass(reset, INT).reasons).toEqual(['connection']);
+    bench.advance(11_000);
+    for (let i = 0; i < 8; i++) bench.advance(1000);
+    expect(bench.pass(answer(ACK), INT).reasons).toEqual(['reset-unknown-connection']);
+  });
+
+  it.each<[string, TcpSpec]>([
+    ['reset', { ...ACK, flags: ['RST', 'ACK'] }],
+    ['end', { ...ACK, flags: ['FIN', 'ACK'] }],
+    ['SYN-ACK', { ...ACK, flags: ['SYN', 'ACK'] }],
+    ['segment without ACK', { ...ACK, flags: ['PSH'] }],
+  ])('does not when it is a %s', async (_, tcp) => {
+    const bench = await create();
+    expect(bench.pass(request(tcp)).reasons).not.toContain('new-connection');
+  });
+
+  it('does not where nothing is moved, nor with direct server return', async () => {
+    const bench = await create([service('web')]);
+    expect(bench.pass(request(ACK)).reasons).toEqual(['reset-unknown-connection']);
+    const direct = { ...(adopting[0] as object), forwarding: 'dsr' };
+    const backends = [{ name: 'b1', address: B1, port: 80 }];
+    const other = await create([{ ...direct, backends }]);
+    expect(other.pass(request(ACK)).reasons).toEqual(['reset-unknown-connection']);
   });
 });
