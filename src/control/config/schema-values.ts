@@ -3,7 +3,13 @@
 // the editor only (json-schema.ts).
 
 import { z } from 'zod';
-import { isTextFault, parseIpv4Network, parseIpv4Unicast, type TextFault } from './ipv4-text.ts';
+import {
+  isTextFault,
+  parseIpv4,
+  parseIpv4Network,
+  parseIpv4Unicast,
+  type TextFault,
+} from './ipv4-text.ts';
 
 export const IPV4 =
   '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\\.(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}';
@@ -24,6 +30,11 @@ export function parsedText(parse: (text: string) => unknown, pattern: string, ex
 
 export function hostAddress(example: string) {
   return parsedText(parseIpv4Unicast, IPV4, example);
+}
+
+/** An address of this or another host that the kernel speaks to, the loopback's and 0.0.0.0 included. */
+export function kernelAddress(example: string) {
+  return parsedText(parseIpv4, IPV4, example);
 }
 
 export function network(example: string) {
