@@ -20,7 +20,7 @@ import {
   remoteShape,
   resourceManagerShape,
 } from '../control/config/schema-distribution.ts';
-import { hostAddress, port } from '../control/config/schema-values.ts';
+import { kernelAddress, port } from '../control/config/schema-values.ts';
 import { isBackendKey } from '../load/signed-report.ts';
 
 const MOST_CHARACTERS = 4 * 1024 * 1024;
@@ -32,7 +32,7 @@ const backend = z.string().refine(isBackendKey, {
 const sourceSchema = z.strictObject({
   backend,
   source: z.enum(['orca', 'agent-check', 'node-exporter']),
-  address: hostAddress('10.2.0.11'),
+  address: kernelAddress('10.2.0.11'),
   port,
   interval: loadShape.interval,
   timeout: loadShape.timeout,
