@@ -7,7 +7,10 @@
 //   new          the first packets of all the connections, into an empty table
 // The cost of making the packets is measured by itself in the same round and taken off. The same in C is
 // bench/c-twin/filter.c; what is measured here and there must stay the same.
-//   node dist/filter-benchmark.js [--json] [--rounds N] [--packets N] [connections …]
+//   node dist/filter-benchmark.js [--json] [--rounds N] [--packets N] [--scheduler N] [--backends N]
+//                                 [connections …]
+// By default four backends in round robin (SCHEDULER_* in src/tables/configuration-layout.ts are numbers);
+// the others are for comparing what new connections cost.
 
 import { parseArgs } from 'node:util';
 import '../../src/switching/inlining.ts';
@@ -57,6 +60,8 @@ const PORTS = 32768;
 const GENERATOR_BITS = 25;
 const CONNECTION_SIZE = 128;
 const LARGEST_ROUNDS = 99;
+/** What the servers' network has room for behind the first. */
+const LARGEST_POOL = 240;
 
 /** Makes packets of connections chosen by a linear congruential generator; swallows what is sent. */
 class TreadmillQueue implements InterfaceQueue {
@@ -145,7 +150,14 @@ class TreadmillQueue implements InterfaceQueue {
   close(): void {}
 }
 
-function prepare(connections: number) {
+/** Who takes the connections; the twin has the default only. */
+interface Pool {
+  readonly scheduler: number;
+  readonly backends: number;
+}
+
+function prepare(connections: number, pool: Pool) {
+  const ids = Array.from({ length: pool.backends }, (_, id) => id);
   const sizes = {
     connections: Math.max(1024, Math.ceil(connections * 1.1)),
     frames: 8192,
@@ -176,10 +188,10 @@ function prepare(connections: number) {
         port: SERVICE_PORT,
         protocol: ipv4.PROTOCOL_UDP,
         forwarding: 0,
-        scheduler: 0,
+        scheduler: pool.scheduler,
         timeouts,
-        selection: Int32Array.from([0, 1, 2, 3]),
-        backends: [0, 1, 2, 3].map((id) => ({ id, address: BACKEND + id, port: 53, weight: 1 })),
+        selection: Int32Array.from(ids),
+        backends: ids.map((id) => ({ id, address: BACKEND + id, port: 53, weight: 1 })),
       },
     ],
     interfaceAddresses: [
@@ -210,7 +222,7 @@ function prepare(connections: number) {
     () => {},
     1000,
   );
-  for (let id = 0; id < 4; id++) {
+  for (const id of ids) {
     const { neighbors } = processor;
     neighbors.setPermanent(neighbors.findOrCreate(1, BACKEND + id, 1000), 0x0200, 77 + id, 1000);
   }
@@ -271,8 +283,8 @@ function measureNew(bench: Prepared, connections: number, packets: number, nowMs
 }
 
 /** One size: each measure once in every round, from the packets made alone to new connections. */
-function measure(connections: number, rounds: number, packets: number) {
-  const bench = prepare(connections);
+function measure(connections: number, rounds: number, packets: number, pool: Pool) {
+  const bench = prepare(connections, pool);
   const { memory, outside, processor } = bench;
   const warmUp = Math.ceil(packets / 4 / BURST) * BURST;
   outside.connections = connections;
@@ -330,10 +342,14 @@ function main(): void {
       json: { type: 'boolean', default: false },
       rounds: { type: 'string', default: '9' },
       packets: { type: 'string', default: '2000000' },
+      scheduler: { type: 'string', default: '0' },
+      backends: { type: 'string', default: '4' },
     },
   });
   const rounds = Math.min(LARGEST_ROUNDS, Math.max(1, Number(values.rounds)));
   const packets = Math.ceil(Number(values.packets) / BURST) * BURST;
+  const pool = { scheduler: Number(values.scheduler), backends: Number(values.backends) };
+  if (pool.backends > LARGEST_POOL) throw new Error(`at most ${LARGEST_POOL} backends`);
   const sizes = positionals.length > 0 ? positionals.map(Number) : [1024, 65536, 1048576];
   const results: Measured[] = [];
   if (!values.json) {
@@ -345,7 +361,7 @@ function main(): void {
     );
   }
   for (const size of sizes) {
-    const row = measure(Math.max(BURST, size), rounds, packets);
+    const row = measure(Math.max(BURST, size), rounds, packets, pool);
     results.push(row);
     if (!values.json) printRow(row);
   }
