@@ -18,6 +18,7 @@ import { compileHealthTargets } from './compile-health.ts';
 import type { Configuration } from './config/schema.ts';
 import { DistributionLoop } from './distribution-loop.ts';
 import type { DrainCounts } from './drain.ts';
+import { DrainWatch } from './drain-watch.ts';
 import { LoadSources, type LoadStatistics, type PreparedSources } from './load-sources.ts';
 import { Master } from './master.ts';
 import { MemoryText } from './memory-text.ts';
@@ -39,6 +40,7 @@ export class Feedback {
   readonly master: Master;
   private readonly options: FeedbackOptions;
   private readonly observer: BackendObserver;
+  private readonly drainWatch: DrainWatch;
   private readonly health: HealthChecker;
   private readonly sources: LoadSources;
   private readonly loop: DistributionLoop;
@@ -55,6 +57,7 @@ export class Feedback {
     const { memory, log, configurationFile } = options;
     this.options = options;
     this.observer = new BackendObserver(memory);
+    this.drainWatch = new DrainWatch(memory);
     this.health = new HealthChecker({
       now: monotonicMsUnwrapped,
       random: Math.random,
@@ -190,28 +193,35 @@ export class Feedback {
   }
 
   private stepDrains(nowMs: number): void {
-    for (const key of this.master.operator.backends) {
-      const counts = this.drainCounts(key);
+    const { operator } = this.master;
+    const drained = operator.backends.filter((key) => operator.drain(key) !== undefined);
+    const ids = drained.flatMap((key) => this.ids.backends.get(key) ?? []);
+    for (const key of drained) {
+      const counts = this.drainCounts(key, ids, nowMs);
       if (counts === undefined) continue;
       this.master.operator = this.master.operator.withDrainStep(key, counts, nowMs);
     }
   }
 
-  private drainCounts(key: string): DrainCounts | undefined {
+  /** @param drained numbers of all backends that are drained */
+  private drainCounts(
+    key: string,
+    drained: readonly number[],
+    nowMs: number,
+  ): DrainCounts | undefined {
     const id = this.ids.backends.get(key);
-    if (id === undefined) return undefined;
-    const [name] = key.split('/');
-    const isUdp = this.configuration?.services.some(
-      (service) => service.name === name && service.protocol === 'udp',
-    );
-    const { open, connections } = this.observer.look(id).reading;
-    const [, backend] = key.split('/');
-    const output = this.master.output(name)?.backends.find((each) => each.name === backend);
+    const found = id === undefined ? undefined : this.drainWatch.look(drained, nowMs).get(id);
+    if (id === undefined || found === undefined) return undefined;
+    const [service, backend] = key.split('/');
+    const output = this.master.output(service)?.backends.find((each) => each.name === backend);
+    const isAny = found.tcp + found.udp > 0;
     return {
-      tcp: isUdp ? 0 : Math.max(0, open),
-      udp: isUdp ? Math.max(0, open) : 0,
-      begun: connections,
+      tcp: found.tcp,
+      udp: found.udp,
+      begun: this.observer.look(id).reading.connections,
       takesNewConnections: (output?.weight ?? 1) > 0 || this.options.isFlipUnderWay(),
+      states: found.states,
+      ...(isAny && { idlestMs: found.idlestMs, oldestMs: found.oldestMs }),
     };
   }
 
