@@ -91,6 +91,11 @@ describe('targets', () => {
     expect(path()).toEqual(['up', 'unchecked', 'down']);
   });
 
+  it('cannot bear the same key twice', () => {
+    const { checker } = started();
+    expect(() => checker.setTargets([target(1), target(2)])).toThrow(/two targets with the key/);
+  });
+
   it('that are taken out are not checked any more', async () => {
     let accepted = 0;
     const { port } = await server(() => accepted++);

@@ -3,6 +3,7 @@
 // Invariant: one check at most is under way per target, and when `stop` has resolved, none is, no
 // timer runs and no socket or process that it opened is left.
 
+import { assert } from '../base/assert.ts';
 import type { HealthState, HealthTarget, PassiveCounts } from './health-state.ts';
 import { TargetMonitor } from './monitor.ts';
 import { ProbeSlots } from './probe-slots.ts';
@@ -63,6 +64,7 @@ export class HealthChecker {
     const begun: Array<readonly [TargetMonitor, HealthTarget]> = [];
     const changed: Array<readonly [TargetMonitor, HealthTarget]> = [];
     for (const target of targets) {
+      assert(!next.has(target.key), `two targets with the key ${target.key}`);
       const text = textOf(target);
       const old = this.held.get(target.key);
       if (old?.text === text) {

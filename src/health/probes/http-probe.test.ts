@@ -135,11 +135,16 @@ describe('the HTTP probe and servers that are none', () => {
     }
   });
 
-  it('that accept and say nothing are let go of', async () => {
-    const server = await rawServer((socket) => socket.resume());
+  it('that accept and say nothing are let go of, by a reset', async () => {
+    const errors: string[] = [];
+    const server = await rawServer((socket) => {
+      socket.resume();
+      socket.on('error', (error: NodeJS.ErrnoException) => errors.push(error.code ?? ''));
+    });
     try {
       expect((await ask({ ...HTTP, timeoutMs: 150 }, server.port)).ok).toBe(false);
       await until(() => server.open.size === 0);
+      expect(errors).toEqual(['ECONNRESET']);
     } finally {
       await server.close();
     }
