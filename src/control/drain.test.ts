@@ -93,6 +93,11 @@ describe('a drain', () => {
     });
   });
 
+  it('counts one as one', () => {
+    expect(view(ORDER, [1, 0]).text).toBe('drained, 1 has ended');
+    expect(view(ORDER, [2, 1]).text).toContain('1 TCP connection left, 1 gone');
+  });
+
   it('is not drained while a processor can still give it new connections', () => {
     const before = stepDrain(ORDER, undefined, counts(0, { takesNewConnections: true }), START_MS);
     expect(drainView(ORDER, before, START_MS)).toMatchObject({

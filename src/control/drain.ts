@@ -26,7 +26,7 @@ export interface DrainOrder {
 
 /** What there is of a backend's connections at one moment. */
 export interface DrainCounts {
-  /** Open ones, without those that are closing. */
+  /** Those on which either side may still send. */
   readonly tcp: number;
   readonly udp: number;
   /** Connections that this backend was ever given: rises. */
@@ -193,7 +193,9 @@ function drainText(view: DrainView): string {
   const noun = tcp + udp === 1 ? 'connection' : 'connections';
   const open = kinds.length === 0 ? 'no connection' : `${kinds.join(' and ')} ${noun}`;
   if (view.state === 'drained') {
-    return view.kept > 0 ? `drained, ${open} kept` : `drained, ${view.gone} have ended`;
+    return view.kept > 0
+      ? `drained, ${open} kept`
+      : `drained, ${view.gone} ${view.gone === 1 ? 'has' : 'have'} ended`;
   }
   const parts = [`draining: ${open} left, ${view.gone} gone`];
   if (view.takesNewConnections) parts.push('new ones stop with the next flip');
