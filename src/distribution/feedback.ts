@@ -8,7 +8,7 @@
 
 import { capacityWish } from './capacity.ts';
 import type { Derivation } from './derivation.ts';
-import { evenLoadWish } from './even-load.ts';
+import { type CarriedLoad, evenLoadWishes, naiveWish } from './even-load.ts';
 import { leastResponseTimeWish } from './least-response-time.ts';
 import { bound, boundsOf, clamp, factorsOf, step } from './limits.ts';
 import type { DistributionSettings } from './settings.ts';
@@ -16,7 +16,7 @@ import { distrust } from './truth-check.ts';
 
 /** Sets `feedback`, and what led to it, of the backends that take connections. */
 export function feedBack(settings: DistributionSettings, taking: readonly Derivation[]): void {
-  const wishes = taking.map((derivation) => wishOf(settings, derivation, taking));
+  const wishes = wishesOf(settings, taking);
   const fed = taking.filter((_, i) => wishes[i] !== undefined);
   const bounds = boundsOf(settings);
   const wanted = factorsOf(
@@ -42,31 +42,50 @@ export function feedBack(settings: DistributionSettings, taking: readonly Deriva
   });
 }
 
-/** What it should get beside the others; undefined: nothing is known that the algorithm can use. */
-function wishOf(
+/** What each should get beside the others; undefined: nothing is known that the algorithm can use. */
+function wishesOf(
   settings: DistributionSettings,
-  derivation: Derivation,
   taking: readonly Derivation[],
-): number | undefined {
-  const { estimate } = derivation.load;
-  if (estimate === undefined) return undefined;
-  const { utilization, rate, timeMs } = estimate;
-  const change = settings.herdGuard ? derivation.carried / estimate.carried : 1;
+): (number | undefined)[] {
   switch (settings.algorithm) {
     case 'static':
-      return undefined;
+      return taking.map(() => undefined);
     case 'even-load':
-      if (utilization === undefined) return undefined;
-      if (!settings.herdGuard) return evenLoadWish(utilization, weightPart(derivation, taking));
-      derivation.guarded = utilization * change;
-      return evenLoadWish(utilization, estimate.carried);
+      return settings.herdGuard ? guardedEvenLoad(taking) : naiveEvenLoad(taking);
     case 'capacity':
-      if (utilization === undefined || rate === undefined) return undefined;
-      return capacityWish(rate, utilization);
+      return taking.map(({ load: { estimate } }) =>
+        estimate?.utilization === undefined || estimate.rate === undefined
+          ? undefined
+          : capacityWish(estimate.rate, estimate.utilization),
+      );
     case 'least-response-time':
-      if (timeMs === undefined) return undefined;
-      return leastResponseTimeWish(timeMs, change, 1) * derivation.baseWeight;
+      return taking.map(({ baseWeight, carried, load: { estimate } }) => {
+        if (estimate?.timeMs === undefined) return undefined;
+        const change = settings.herdGuard ? carried / estimate.carried : 1;
+        return leastResponseTimeWish(estimate.timeMs, change) * baseWeight;
+      });
   }
+}
+
+function guardedEvenLoad(taking: readonly Derivation[]): (number | undefined)[] {
+  const loads: CarriedLoad[] = [];
+  const positions = taking.map((derivation) => {
+    const { estimate } = derivation.load;
+    if (estimate?.utilization === undefined || estimate.slope === undefined) return -1;
+    const { utilization, slope, carried } = estimate;
+    derivation.guarded = Math.max(0, utilization + slope * (derivation.carried - carried));
+    return loads.push({ utilization, slope, carried }) - 1;
+  });
+  const wishes = evenLoadWishes(loads);
+  return positions.map((position) => (position < 0 ? undefined : wishes[position]));
+}
+
+function naiveEvenLoad(taking: readonly Derivation[]): (number | undefined)[] {
+  return taking.map((derivation) => {
+    const utilization = derivation.load.estimate?.utilization;
+    if (utilization === undefined) return undefined;
+    return naiveWish(utilization, weightPart(derivation, taking));
+  });
 }
 
 /** The weight in force as a part of all: what the naive rule takes for the load assigned. */

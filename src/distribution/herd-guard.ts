@@ -16,7 +16,7 @@
 import type { BackendInput, BackendMemory, ServiceMemory } from './service-distribution.ts';
 
 /** Shorter lives than this are not seen: it is about what the reports themselves average over. */
-const SHORTEST_LIFE_MS = 1000;
+const SHORTEST_LIFE_MS = 500;
 const LONGEST_LIFE_MS = 600_000;
 /** Over how long the service's rate of new connections is averaged. */
 const RATE_WINDOW_MS = 10_000;

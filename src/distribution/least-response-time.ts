@@ -12,14 +12,10 @@ const SHORTEST_TIME_MS = 0.1;
 
 /**
  * @param timeMs of a request, smoothed
- * @param carriedNow, carriedThen what the backend carries, and carried when that was measured;
- *   the same without the herd guard
+ * @param change what the backend carries now, as a multiple of what it carried when that was
+ *   measured; 1 without the herd guard
  * @returns a factor on the configured weight, in units that are the same for all; above 0
  */
-export function leastResponseTimeWish(
-  timeMs: number,
-  carriedNow: number,
-  carriedThen: number,
-): number {
-  return 1 / (Math.max(SHORTEST_TIME_MS, timeMs) * Math.max(1, carriedNow / carriedThen));
+export function leastResponseTimeWish(timeMs: number, change: number): number {
+  return 1 / (Math.max(SHORTEST_TIME_MS, timeMs) * Math.max(1, change));
 }

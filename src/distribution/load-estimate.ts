@@ -6,9 +6,13 @@
 // After the expiry the estimate is forgotten: silence means the configured weight, not the last one.
 
 import type { LoadReport } from '../load/load-report.ts';
+import { IDLE_UTILIZATION, learnedSlope } from './even-load.ts';
 import { type LoadSample, loadSample } from './load-figures.ts';
 import type { BackendMemory, LoadEstimate } from './service-distribution.ts';
 import type { DistributionSettings } from './settings.ts';
+
+/** So far must two reports be from the smoothed utilisation to be believed at once. */
+const JUMP = 0.12;
 
 /** How the newest report stands. */
 export type ReportStanding = 'none' | 'expired' | 'blackout' | 'usable';
@@ -55,15 +59,38 @@ function smooth(
   carried: number,
   smoothing: number,
 ): LoadEstimate {
-  const part = smoothing > 0 && smoothing < 1 ? smoothing : 1;
+  const isJump = hasJumped(before, sample.utilization);
+  const part = isJump || !(smoothing > 0 && smoothing < 1) ? 1 : smoothing;
   const mix = (old: number | undefined, young: number) =>
     old === undefined ? young : old + part * (young - old);
+  const carriedThen = mix(before?.carried, carried);
+  const utilization =
+    sample.utilization === undefined ? undefined : mix(before?.utilization, sample.utilization);
   return {
-    carried: mix(before?.carried, carried),
-    ...(sample.utilization !== undefined && {
-      utilization: mix(before?.utilization, sample.utilization),
+    carried: carriedThen,
+    ...(utilization !== undefined && {
+      utilization,
+      slope: learnedSlope(
+        before,
+        sample.utilization ?? 0,
+        carried,
+        (utilization + IDLE_UTILIZATION) / carriedThen,
+      ),
+      last: { utilization: sample.utilization ?? 0, carried },
     }),
     ...(sample.rate !== undefined && { rate: mix(before?.rate, sample.rate) }),
     ...(sample.timeMs !== undefined && { timeMs: mix(before?.timeMs, sample.timeMs) }),
   };
+}
+
+/**
+ * Whether utilisation has jumped: the last two reports are both far from the smoothed value, on the
+ * same side. Then it is believed at once. One report alone may be a hiccup, or a lie.
+ */
+function hasJumped(before: LoadEstimate | undefined, utilization: number | undefined): boolean {
+  if (before?.utilization === undefined || before.last === undefined) return false;
+  if (utilization === undefined) return false;
+  const now = utilization - before.utilization;
+  const earlier = before.last.utilization - before.utilization;
+  return Math.min(now, earlier) > JUMP || Math.max(now, earlier) < -JUMP;
 }

@@ -2,7 +2,7 @@
 // time. Sources know different figures, so each of the three says which it was made from.
 //
 //   utilisation  the application's own, else that of the CPUs
-//                + a half of the CPU pressure, once the CPUs are nearly full: beyond 100 % a busy
+//                + a quarter of the CPU pressure, once the CPUs are nearly full: beyond 100 % a busy
 //                  share cannot show by how much a server is overloaded, the waiting can
 //                and at least twice the memory pressure: a server in which some task waits for
 //                  memory for half of the time is full, whatever its CPUs do. (How full the memory
@@ -24,7 +24,7 @@ const MAX_TIME_MS = 86_400_000;
 
 /** From here on, up to 1, pressure is added to the utilisation. */
 const NEARLY_FULL = 0.9;
-const CPU_PRESSURE_FACTOR = 0.5;
+const CPU_PRESSURE_FACTOR = 0.25;
 const MEMORY_PRESSURE_FACTOR = 2;
 
 export interface LoadSample {

@@ -71,6 +71,9 @@ export interface LoadEstimate {
   readonly carried: number;
   /** 1 is full (load-figures.ts). */
   readonly utilization?: number;
+  /** Utilisation per connection carried (even-load.ts), and what the last report taught it from. */
+  readonly slope?: number;
+  readonly last?: { readonly utilization: number; readonly carried: number };
   /** Requests, or else connections, per second. */
   readonly rate?: number;
   readonly timeMs?: number;

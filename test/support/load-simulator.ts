@@ -61,7 +61,10 @@ export interface Sample {
   readonly shares: readonly number[];
   /** Mean over the period that ended now. */
   readonly utilizations: readonly number[];
+  /** What the shares as from now on come to, without the chance of single connections. */
+  readonly expected: readonly number[];
   readonly changed: boolean;
+  readonly memory: ServiceMemory;
 }
 
 export interface Simulation {
@@ -142,7 +145,7 @@ class ServerModel {
       this.active += assigned;
       own = (this.active / this.options.capacity) * seconds;
     }
-    const foreign = Math.max(0, this.options.foreign?.(timeMs) ?? 0) * seconds;
+    const foreign = this.foreign(timeMs) * seconds;
     this.demanded += own + foreign;
     const wanted = this.backlog + own;
     const done = Math.min(wanted, Math.max(seconds / 2, seconds - foreign));
@@ -150,6 +153,10 @@ class ServerModel {
     this.busy += Math.min(seconds, done + foreign);
     if (this.backlog > 0) this.waited += seconds;
     this.windowMs += TICK_MS;
+  }
+
+  foreign(timeMs: number): number {
+    return Math.max(0, this.options.foreign?.(timeMs) ?? 0);
   }
 
   /** Makes a report of the window that ends now, and posts it. */
@@ -213,6 +220,9 @@ export function simulate(options: SimulationOptions): Simulation {
     });
     if (timeMs % periodMs !== 0) continue;
     const inputs = servers.map(inputOf);
+    // What live connections hold is their number, by Little's law.
+    const rate =
+      options.connectionsPerSecond(timeMs) * (connectionLifeMs > 0 ? connectionLifeMs / 1000 : 1);
     last = synthesize(settings, inputs, memory, timeMs);
     memory = last.next;
     samples.push({
@@ -220,7 +230,12 @@ export function simulate(options: SimulationOptions): Simulation {
       weights: last.backends.map(({ exactWeight }) => exactWeight),
       shares: last.backends.map(({ share }) => share),
       utilizations: servers.map((server) => (server.demanded * 1000) / periodMs),
+      expected: servers.map(
+        (server, i) =>
+          server.foreign(timeMs) + (rate * last.backends[i].share) / server.options.capacity,
+      ),
       changed: last.changed,
+      memory: last.next,
     });
     for (const server of servers) server.demanded = 0;
   }
