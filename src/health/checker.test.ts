@@ -169,7 +169,10 @@ describe('checks', () => {
     const { checker, changes, status } = started();
     checker.setTargets([target(port)]);
     await until(() => status() === 'up');
-    const lower = `prlimit --pid ${pid} --nofile=5:; sleep 1; prlimit --pid ${pid} --nofile=1024:`;
+    const limits = readFileSync('/proc/self/limits', 'latin1');
+    const before = /^Max open files +(\d+)/m.exec(limits)![1];
+    const set = (limit: number | string) => `prlimit --pid ${pid} --nofile=${limit}:`;
+    const lower = `${set(5)}; sleep 1; ${set(before)}`;
     const shell = spawn('/bin/sh', ['-c', lower], { stdio: 'ignore' });
     const isOver = new Promise((resolve) => shell.once('exit', resolve));
     const detail = () => checker.state('web/b1')?.last?.detail;
