@@ -1,5 +1,6 @@
 // `weir backends` and `weir why`: each backend with its weight and its share, and how it has come by them.
-// Over the control socket; with --json the answer is printed as it came.
+// Over the control socket; with --json the answer is printed as it came. The pages themselves are pure:
+// backends-page.ts and why-page.ts.
 
 import { fetchBackend, fetchBackends, findBackend } from './backend-client.ts';
 import { renderBackends } from './backends-page.ts';

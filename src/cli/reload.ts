@@ -1,6 +1,7 @@
 // `weir reload`: asks the control processor to read its configuration file again.
 // A file with faults changes nothing: they are shown with their lines, and the exit code is 2. What has
-// changed is told one line a change, and what operators have changed at run time remains and is told too. POST /v1/reload in docs/reference/control-socket.md.
+// changed is told one line a change, and what operators have changed at run time remains and is told too.
+// POST /v1/reload in docs/reference/control-socket.md.
 
 import { callAdmin } from '../control/admin-client.ts';
 import { formatFaults } from '../control/config/format-faults.ts';
