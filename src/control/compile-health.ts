@@ -61,7 +61,8 @@ export function compileHealthTargets(
   });
 }
 
-function healthSettings(health: HealthConfiguration): HealthSettings {
+/** The settings of a check, in the health checker's words. */
+export function healthSettings(health: HealthConfiguration): HealthSettings {
   return {
     type: health.type,
     intervalMs: health.interval,
@@ -91,7 +92,8 @@ function healthSettings(health: HealthConfiguration): HealthSettings {
   };
 }
 
-function passiveSettings(passive: PassiveHealthConfiguration): PassiveSettings {
+/** The same of what is observed. */
+export function passiveSettings(passive: PassiveHealthConfiguration): PassiveSettings {
   return {
     unanswered: passive.unanswered,
     resets: passive.resets,

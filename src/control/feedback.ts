@@ -122,15 +122,15 @@ export class Feedback {
     await this.health.stop();
   }
 
-  /** Puts an operator's change into force. Resolves when it is. */
-  async change(operator: OperatorChanges): Promise<void> {
+  /** Puts an operator's change of one backend into force. Resolves when it is. */
+  async change(backend: string, operator: OperatorChanges): Promise<void> {
     const before = this.master.operator;
     this.master.operator = operator;
     this.stepDrains(monotonicMsUnwrapped());
     try {
       await this.loop.request();
     } catch (error) {
-      this.master.operator = before;
+      this.master.operator = this.master.operator.withThoseOf(backend, before);
       throw error;
     }
   }

@@ -152,3 +152,24 @@ describe('Master', () => {
     expect(second.weights(60_001)).toEqual(before);
   });
 });
+
+describe('backends that no check has looked at yet', () => {
+  it('are used if they were there at the start, and wait if they came later', () => {
+    const { master, states, configuration } = setUp('distribution: { slow-start: 0 },');
+    const unchecked = (key: string): HealthState => ({ ...down(key), status: 'unchecked' });
+    for (const key of ['web/b11', 'web/b12']) states.set(key, unchecked(key));
+    expect([...master.decide(0).decisions.values()].map(({ weight }) => weight > 0)).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    const more = parsed(fileText([serviceText('web', 80, [11, 12, 13, 14])]));
+    const keys = more.services[0].backends.map(({ name }) => `web/${name}`);
+    states.set('web/b14', unchecked('web/b14'));
+    master.useConfiguration(more, ids(keys));
+    expect(master.decide(1000).decisions.get('web/b14')!.weight).toBe(0);
+    states.delete('web/b14');
+    expect(master.decide(2000).decisions.get('web/b14')!.weight).toBeGreaterThan(0);
+    expect(configuration.services).toHaveLength(1);
+  });
+});

@@ -46,6 +46,8 @@ export class Master implements ReportSink {
   private readonly outputs = new Map<string, ServiceOutput>();
   private memories = new Map<string, ServiceMemory>();
   private ending = new Map<string, boolean>();
+  /** Backends that were there when weir started: they are used until their checks say otherwise. */
+  private trusted: ReadonlySet<string> | undefined;
   /** What operators have changed. */
   operator = OperatorChanges.fromJSON(undefined);
 
@@ -57,6 +59,7 @@ export class Master implements ReportSink {
   useConfiguration(configuration: Configuration, ids: Ids): void {
     this.configuration = configuration;
     this.ids = ids;
+    this.trusted ??= new Set(ids.backends.keys());
     const services = new Set(configuration.services.map(({ name }) => name));
     for (const key of this.reports.keys()) if (!ids.backends.has(key)) this.reports.delete(key);
     for (const name of this.outputs.keys()) if (!services.has(name)) this.outputs.delete(name);
@@ -134,7 +137,7 @@ export class Master implements ReportSink {
       name,
       configuredWeight: backend.weight,
       isFallback: backend.fallback,
-      health: this.parts.health(key)?.status ?? 'up',
+      health: this.healthOf(key),
       administrative: this.operator.drain(key) === undefined ? 'ready' : 'drain',
       activeConnections: Math.max(0, reading.open),
       begunConnections: reading.connections,
@@ -142,6 +145,12 @@ export class Master implements ReportSink {
       ...(report && { report }),
       ...(answerTimeMs !== undefined && { answerTimeMs }),
     };
+  }
+
+  /** A newcomer of a reload has to pass a check first; who was there at the start has not. */
+  private healthOf(key: string): BackendInput['health'] {
+    const status = this.parts.health(key)?.status ?? 'up';
+    return status === 'unchecked' && this.trusted?.has(key) ? 'up' : status;
   }
 
   /** Whether the connections of a backend are not to go on: its drain is over, or it is dead. */

@@ -16,14 +16,14 @@ export function backendOperations(feedback: Feedback, log: Pick<Log, 'info'>): B
     changes: () => feedback.changes(),
     async drain(backend: string, request: DrainRequest, operation: Operation) {
       const nowMs = monotonicMsUnwrapped();
-      await feedback.change(operator().withDrain(backend, request, operation, nowMs));
+      await feedback.change(backend, operator().withDrain(backend, request, operation, nowMs));
       const { deadlineMs, atDeadline } = request;
       const end =
         deadlineMs === null ? 'without a deadline' : `${deadlineMs / 1000} s, then ${atDeadline}`;
       log.info(`${backend} is drained by ${operation.by}, ${end}`);
     },
     async undrain(backend: string, operation: Operation) {
-      await feedback.change(operator().withoutDrain(backend));
+      await feedback.change(backend, operator().withoutDrain(backend));
       log.info(`${backend} is drained no longer, by ${operation.by}`);
     },
     async setWeight(backend: string, weight: number | null, operation: Operation) {
@@ -31,7 +31,7 @@ export function backendOperations(feedback: Feedback, log: Pick<Log, 'info'>): B
         weight === null
           ? operator().withoutWeight(backend)
           : operator().withWeight(backend, weight, operation);
-      await feedback.change(changed);
+      await feedback.change(backend, changed);
       log.info(`${backend} has weight ${weight ?? 'as configured'}, by ${operation.by}`);
     },
   };

@@ -180,6 +180,11 @@ export class OperatorChanges {
     return this.with(backend, { ...this.entries.get(backend), drain: undefined });
   }
 
+  /** With the changes of one backend as `other` has them: to take back one that could not be made. */
+  withThoseOf(backend: string, other: OperatorChanges): OperatorChanges {
+    return this.with(backend, other.entries.get(backend) ?? {});
+  }
+
   /**
    * Drops the changes of backends that are not configured any more. Not done by itself: a backend that
    * a faulty file has lost for a moment comes back drained, as it was.

@@ -98,6 +98,8 @@ export interface ConnectionsStatus {
   readonly inserted: number;
   readonly expired: number;
   readonly evicted: number;
+  /** Ended because those of their backend were to be ended: it is down, or drained and past its deadline. */
+  readonly ended: number;
 }
 
 export interface ServiceStatus {

@@ -6,6 +6,7 @@ import type { ControlPlan } from '../base/process-plan.ts';
 import {
   COUNTER_CONNECTIONS_INSERTED,
   COUNTER_CONNECTIONS_TAKEN,
+  COUNTER_ENDED,
   COUNTER_EVICTED,
   COUNTER_EXPIRED,
   COUNTER_HALF_OPEN,
@@ -216,6 +217,7 @@ function connectionsStatus(
     inserted: sumCounter(memory, COUNTER_CONNECTIONS_INSERTED),
     expired: sumCounter(memory, COUNTER_EXPIRED),
     evicted: sumCounter(memory, COUNTER_EVICTED),
+    ended: sumCounter(memory, COUNTER_ENDED),
   };
 }
 

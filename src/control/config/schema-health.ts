@@ -3,6 +3,7 @@
 // keys belong to which type of check.
 
 import { z } from 'zod';
+import { DNS_RECORDS } from '../../health/settings.ts';
 import { hostAddress, port, durationMs as time } from './schema-values.ts';
 
 const text = z.string().min(1).max(1024);
@@ -40,7 +41,9 @@ export const healthShape = {
   fall: z.int().min(1).max(100).default(3).describe('Failures after which it is down.'),
   hold: time(0, 3_600_000)
     .prefault('5s')
-    .describe('Shortest time down; doubles each time when it goes up and down often.'),
+    .describe(
+      'When it has come up and soon goes down again: shortest time down; doubles each time.',
+    ),
   'hold-max': time(0, 86_400_000).prefault('5m').describe('Longest time that hold grows to.'),
   method: z.enum(['GET', 'HEAD', 'OPTIONS']).optional().describe('http: the method; default GET.'),
   path: z
@@ -61,14 +64,11 @@ export const healthShape = {
   'server-name': text.optional().describe('https: the name asked for (SNI).'),
   verify: z.boolean().optional().describe('https: whether the certificate must be valid.'),
   query: z.string().min(1).max(253).optional().describe('dns: the name asked for.'),
-  record: z
-    .enum(['A', 'AAAA', 'SOA', 'NS', 'TXT', 'MX', 'CNAME'])
-    .optional()
-    .describe('dns: the type of record; default A.'),
+  record: z.enum(DNS_RECORDS).optional().describe('dns: the type of record; default A.'),
   'expect-address': hostAddress('192.0.2.1').optional().describe('dns: an address in the answer.'),
   send: text.optional().describe('udp: what is sent, as text.'),
   'send-hex': hex.optional().describe('udp: the same in hexadecimal digits.'),
-  expect: text.optional().describe('udp: what the answer begins with, as text.'),
+  expect: text.optional().describe('udp: what the answer contains, as text.'),
   'expect-hex': hex.optional().describe('udp: the same in hexadecimal digits.'),
   'grpc-service': z
     .string()
@@ -97,9 +97,7 @@ export const passiveHealthShape = {
     .default(50)
     .describe('Percent of connections reset by the server: more is bad; 0: not judged.'),
   window: time(1000, 600_000).prefault('5s').describe('The time that is looked at.'),
-  hold: time(1000, 3_600_000)
-    .prefault('10s')
-    .describe('Without checks of its own: how long it stays down.'),
+  hold: time(1000, 3_600_000).prefault('10s').describe('How long it stays down at least.'),
 };
 
 export const ON_DOWN = ['keep', 'reset', 'rebalance'] as const;

@@ -73,11 +73,11 @@ describe('faults', () => {
     ],
     [
       'health: { type: dns }',
-      'health.type | a check of type dns needs a query | add query: with a name that the server knows',
+      "health.query | query is the name to ask for, e.g. example.com, or '.' | ",
     ],
     [
       "health: { type: udp, send: a, send-hex: '61' }",
-      'health.send-hex | send and send-hex say the same thing twice | keep one of the two',
+      'health.send | send cannot stand beside send-hex | ',
     ],
     [
       'forwarding: dsr\n    passive-health: {}',
@@ -113,9 +113,8 @@ describe('faults', () => {
   });
 
   it('an expression that is none', () => {
-    expect(said('health: { type: http, body: /(/ }').faults[0]).toMatch(
-      /^health\.body \| \/\(\/ is no regular expression: /,
-    );
+    const [fault] = said('health: { type: http, body: /(/ }').faults;
+    expect(fault).toMatch(/^health\.body \| body .*regular expression/i);
   });
 
   it('agents that speak for nobody, and twice the same', () => {
@@ -138,6 +137,10 @@ describe('warnings', () => {
     [
       'distribution: { algorithm: capacity }',
       'distribution.algorithm | capacity has no load to go by: the weights stay as configured | add load: { source: agent } to the service',
+    ],
+    [
+      'scheduler: rr\n    load: { source: orca, port: 1 }\n    distribution: { algorithm: even-load }',
+      'scheduler | round-robin has no weights: even-load changes nothing | use scheduler: weighted-round-robin',
     ],
     [
       'rules: [{ name: r, vlan: 7, requires: [tpu] }]',

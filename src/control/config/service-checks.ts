@@ -2,6 +2,8 @@
 // belong together, labels and backends that nobody has, agents that speak for nobody.
 // What stands in the way is a fault; what works but does nothing is a warning.
 
+import { healthFaults, passiveFaults } from '../../health/settings-faults.ts';
+import { healthSettings, passiveSettings } from '../compile-health.ts';
 import type { Path } from './faults.ts';
 import { nearestWord } from './nearest-word.ts';
 import type { CheckResult, ConfigurationParts, ServicePart } from './parts.ts';
@@ -45,39 +47,32 @@ function healthKeys({ health }: ServicePart, path: Path, { faults }: CheckResult
     const message = `${key} says nothing to a check of type ${health.type}`;
     faults.push({ path: [...path, 'health', key], message, suggestion, onKey: true });
   }
-  const at = [...path, 'health', 'type'];
   if (health.type === 'script' && health.command === undefined) {
+    const message = 'a script needs a command';
     const suggestion = 'add command: [/path/to/program, argument]';
-    faults.push({ path: at, message: 'a script needs a command', suggestion });
+    faults.push({ path: [...path, 'health', 'type'], message, suggestion });
+    return;
   }
-  if (health.type === 'dns' && health.query === undefined) {
-    const suggestion = 'add query: with a name that the server knows';
-    faults.push({ path: at, message: 'a check of type dns needs a query', suggestion });
-  }
-  for (const [one, other] of [
-    ['send', 'send-hex'],
-    ['expect', 'expect-hex'],
-  ] as const) {
-    if (health[one] === undefined || health[other] === undefined) continue;
-    const message = `${one} and ${other} say the same thing twice`;
-    faults.push({ path: [...path, 'health', other], message, suggestion: 'keep one of the two' });
-  }
-  const { body } = health;
-  if (body === undefined || !/^\/.+\/$/.test(body)) return;
-  try {
-    new RegExp(body.slice(1, -1));
-  } catch (error) {
-    const message = `${body} is no regular expression: ${(error as Error).message}`;
-    faults.push({ path: [...path, 'health', 'body'], message, suggestion: '' });
+  for (const { key, fault } of healthFaults(healthSettings(health))) {
+    faults.push({ path: [...path, 'health', key], message: `${key} ${fault}`, suggestion: '' });
   }
 }
 
 function passiveHealth(service: ServicePart, path: Path, { faults }: CheckResult): void {
-  if (service['passive-health'] === undefined || service.forwarding !== 'dsr') return;
+  const passive = service['passive-health'];
+  if (passive === undefined) return;
+  for (const { key, fault } of passiveFaults(passiveSettings(passive))) {
+    const at = [...path, 'passive-health', key];
+    faults.push({ path: at, message: `${key} ${fault}`, suggestion: '' });
+  }
+  if (service.forwarding !== 'dsr') return;
   const message = 'with dsr the replies of the backends do not pass here: nothing can be observed';
   const suggestion = 'use health, or forwarding: nat';
   faults.push({ path: [...path, 'passive-health'], message, suggestion });
 }
+
+/** Schedulers to which a weight is only above 0 or not. */
+const UNWEIGHTED = ['round-robin', 'least-connections'];
 
 function loadSource(
   service: ServicePart,
@@ -114,6 +109,11 @@ function loadSource(
     warnings.push({ path: [...path, 'load'], message, suggestion });
   }
   const isFedBack = distribution !== undefined && distribution.algorithm !== 'static';
+  if (isFedBack && UNWEIGHTED.includes(service.scheduler ?? '')) {
+    const message = `${service.scheduler} has no weights: ${distribution.algorithm} changes nothing`;
+    const suggestion = `use scheduler: weighted-${service.scheduler}`;
+    warnings.push({ path: [...path, 'scheduler'], message, suggestion });
+  }
   const hasSource = load !== undefined || service.backends.some((backend) => backend.load);
   if (isFedBack && !hasSource && distribution.algorithm !== 'least-response-time') {
     const message = `${distribution.algorithm} has no load to go by: the weights stay as configured`;
