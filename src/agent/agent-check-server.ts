@@ -1,9 +1,10 @@
-// Answers HAProxy's agent-check (src/load/agent-check.ts), so that the agent can serve other balancers as well:
-// whoever connects gets one line and the connection ends. What it sends is read and thrown away.
+// Answers HAProxy's agent-check (src/load/agent-check.ts), so that the agent can serve other
+// balancers as well: whoever connects gets one line and the connection ends. What it sends is read
+// and thrown away.
 //
-// The weight is what the server has left: 100 percent when idle, 1 when full (0 would take the server out).
-// 'ready' and 'up' are said only to take back what was asked before: a balancer's operator may have drained
-// the server by hand, which an agent must not undo.
+// The weight is what the server has left: 100 percent when idle, 1 when full (0 would take the
+// server out). 'ready' and 'up' are said only to take back what was asked before: a balancer's
+// operator may have drained the server by hand, which an agent must not undo.
 
 import { createServer, type Server, type Socket } from 'node:net';
 import { formatAgentCheck } from '../load/agent-check.ts';

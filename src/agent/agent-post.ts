@@ -1,6 +1,6 @@
-// Posts an application's load to the agent on this machine (local-endpoint.ts), over one connection that is kept.
-// Part of the library `weir/agent`: it must never disturb the application, so nothing is queued, nothing is
-// thrown, and an idle connection does not keep the process running.
+// Posts an application's load to the agent on this machine (local-endpoint.ts), over one connection
+// that is kept. Part of the library `weir/agent`: it must never disturb the application, so nothing
+// is queued, nothing is thrown, and an idle connection does not keep the process running.
 
 import { Agent, type ClientRequest, request } from 'node:http';
 

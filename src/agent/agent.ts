@@ -1,6 +1,7 @@
-// The weir agent: runs on a server, looks once per interval how busy it is, and tells whoever is to know: the
-// resource managers by signed reports, other balancers when they ask by ORCA or agent-check. What the
-// application says about itself (application-load.ts) comes before what Linux says about the machine.
+// The weir agent: runs on a server, looks once per interval how busy it is, and tells whoever is to
+// know: the resource managers by signed reports, other balancers when they ask by ORCA or
+// agent-check. What the application says about itself (application-load.ts) comes before what Linux
+// says about the machine.
 //
 // Invariant: one report is one look; all who ask between two looks get the same figures.
 

@@ -1,10 +1,11 @@
 // What the application says about itself: posted to the agent's local endpoint by the library
-// (load-reporter.ts) or by any program. Several processes of one service (workers of a cluster) report each
-// under a name of its own and are put together here: what is counted is added up, shares are averaged, the
-// mean time of a request is weighted with how many requests each process had.
+// (load-reporter.ts) or by any program. Several processes of one service (workers of a cluster)
+// report each under a name of its own and are put together here: what is counted is added up,
+// shares are averaged, the mean time of a request is weighted with how many requests each process
+// had.
 //
-// Invariant: what was posted counts for `expiryMs` and no longer, so an application that died says nothing;
-// memory is bounded by MAX_REPORTERS for each backend of the agent.
+// Invariant: what was posted counts for `expiryMs` and no longer, so an application that died says
+// nothing; memory is bounded by MAX_REPORTERS for each backend of the agent.
 
 import type { LoadFigure, LoadFigures, LoadWish } from '../load/load-report.ts';
 import { isRejection, type Rejection, rejection } from '../load/rejections.ts';

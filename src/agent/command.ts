@@ -1,5 +1,6 @@
-// The agent's command line: `weir agent …` and, installed alone, `weir-agent …`. Exit codes as everywhere in
-// weir: 0 done or ended by a signal, 1 it did not work, 2 the command line or the configuration is wrong.
+// The agent's command line: `weir agent …` and, installed alone, `weir-agent …`. Exit codes as
+// everywhere in weir: 0 done or ended by a signal, 1 it did not work, 2 the command line or the
+// configuration is wrong.
 
 import { Command } from 'commander';
 import { generateKey } from '../load/key-file.ts';

@@ -1,6 +1,7 @@
-// Reads the agent's configuration file (YAML) and shows what is wrong with it as `weir check` does: every fault
-// with line and column. It stands apart from weir's own configuration (src/control/config), because the agent is
-// installed alone on servers that have nothing else of weir.
+// Reads the agent's configuration file (YAML) and shows what is wrong with it as `weir check` does:
+// every fault with line and column. It stands apart from weir's own configuration
+// (src/control/config), because the agent is installed alone on servers that have nothing else of
+// weir.
 //
 // Invariant: never throws for a text; the result has a configuration or at least one fault.
 

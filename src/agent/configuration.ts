@@ -1,6 +1,7 @@
-// The agent's configuration file, as a schema: every key, its type, its range and its default, and what one
-// key says about another. Reading the text and placing faults in it is in configuration-file.ts. The keys are
-// documented in docs/reference/agent.md; a test holds the two against each other.
+// The agent's configuration file, as a schema: every key, its type, its range and its default, and
+// what one key says about another. Reading the text and placing faults in it is in
+// configuration-file.ts. The keys are documented in docs/reference/agent.md; a test holds the two
+// against each other.
 
 import { z } from 'zod';
 import { isAgentName, isBackendKey, MAX_REPORT_BACKENDS } from '../load/signed-report.ts';

@@ -1,14 +1,15 @@
-// Clients being served now and new connections per second, for each port of a service, without any right.
+// Clients being served now and new connections per second, for each port of a service, without any
+// right.
 //
-// Clients: established sockets of the port in /proc/net/tcp and tcp6. Walking that table costs the kernel time
-// for every socket, so the walk pays for itself: after one that took t, the next begins not before 50 t
-// (two percent of one CPU); meanwhile the count is scaled by how the number of TCP sockets has changed
-// (/proc/net/sockstat, which costs nothing).
+// Clients: established sockets of the port in /proc/net/tcp and tcp6. Walking that table costs the
+// kernel time for every socket, so a long one is paced: after one that took t, the next begins not
+// before 50 t (two percent of one CPU); meanwhile the count is scaled by how the number of TCP
+// sockets has changed (/proc/net/sockstat, which costs nothing).
 //
-// New connections: with one port, the rise of PassiveOpens (/proc/net/snmp, RFC 4022): every connection that
-// was accepted in this network namespace, however short, less those to the agent itself. With several ports
-// that cannot be told apart; then it is the remote ends that were not in the table one walk before, which
-// misses connections that began and ended between two walks.
+// New connections: with one port, the rise of PassiveOpens (/proc/net/snmp, RFC 4022): every
+// connection that was accepted in this network namespace, however short, less those to the agent
+// itself. With several ports that cannot be told apart; then it is the remote ends that were not in
+// the table one walk before, which misses connections that began and ended between two walks.
 
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,6 +22,8 @@ const WALK_SHARE = 0.02;
 /** How long a walk reads before it lets others run. */
 const SLICE_MS = 4;
 const CHUNK_BYTES = 65_536;
+/** A table of so few sockets costs little; that it took long says that the machine is busy. */
+const SMALL_TABLE = 5_000;
 
 interface Walk {
   readonly ports: ReadonlyMap<number, PortConnections>;
@@ -105,7 +108,7 @@ export class ConnectionLoad {
     this.walk = {
       ports: table.ports,
       endedAtMs,
-      nextAtMs: endedAtMs + workedMs / WALK_SHARE,
+      nextAtMs: table.sockets < SMALL_TABLE ? endedAtMs : endedAtMs + workedMs / WALK_SHARE,
       inUse: this.socketsInUse(),
       newPerSecond: before === undefined ? new Map() : newPerSecond(before, table, endedAtMs),
     };

@@ -1,7 +1,8 @@
-// The limits of a container: control groups, version 2 (Linux: Documentation/admin-guide/cgroup-v2.rst). In a
-// container the root of its own hierarchy has the files cpu.max and memory.max; the root of a machine has
-// not, so that they are found where they are says which of the two it is. An operator can also name a group
-// (a systemd unit's, say), whose use and limits then count.
+// The limits of a container: control groups, version 2 (Linux:
+// Documentation/admin-guide/cgroup-v2.rst). In a container the root of its own hierarchy has the
+// files cpu.max and memory.max; the root of a machine has not, so that they are found where they
+// are says which of the two it is. An operator can also name a group (a systemd unit's, say), whose
+// use and limits then count.
 //
 // Invariant: without a limit there is no figure; then the machine's own counts.
 

@@ -1,5 +1,6 @@
-// What the agent's listeners have in common: they open a port or say why not, they count what they accept (so
-// that it can be told apart from the service's clients), and they end within a moment.
+// What the agent's listeners have in common: they open a port or say why not, they count what they
+// accept (so that it can be told apart from the service's clients), and they end within a moment.
+// Invariant: after `stopListening` there is no connection and no port.
 
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { SystemError } from '../base/errors.ts';

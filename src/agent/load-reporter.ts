@@ -1,11 +1,11 @@
-// The library `weir/agent`: an application tells its load to the weir agent on its machine, or, where there is
-// none, by signed reports of its own to the resource managers.
+// The library `weir/agent`: an application tells its load to the weir agent on its machine, or,
+// where there is none, by signed reports of its own to the resource managers.
 //
 //   import { loadReporter } from 'weir/agent';
 //   loadReporter({ backend: 'web/b1' }).watch(server);
 //
-// Invariant: it never throws into the application after its start, never keeps the process running, and
-// holds at most one request or datagram at a time; when nobody listens, nothing is queued.
+// Invariant: it never throws into the application after its start, never keeps the process running,
+// and holds at most one request or datagram at a time; when nobody listens, nothing is queued.
 
 import { threadId } from 'node:worker_threads';
 import { readKeyFile } from '../load/key-file.ts';

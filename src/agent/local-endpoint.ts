@@ -1,10 +1,11 @@
-// The HTTP endpoint at which applications of this machine tell the agent their load: on 127.0.0.1 alone, so
-// whoever can run programs here can use it, and nobody else.
+// The HTTP endpoint at which applications of this machine tell the agent their load: on 127.0.0.1
+// alone, so whoever can run programs here can use it, and nobody else.
 //
 //   POST /v1/load   {"figures":{"requestsPerSecond":120,"executionTimeMs":4.5}}   → 204, or 4xx {"error":…}
 //   GET  /v1/load   what the agent reports now
 //
-// A page in a browser on this machine must not be able to post: browsers send Origin, programs do not.
+// A page in a browser on this machine must not be able to post: browsers send Origin, programs do
+// not.
 //
 // Invariant: a client costs at most one connection of MAX_CONNECTIONS, 16 KiB and five seconds.
 

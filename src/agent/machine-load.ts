@@ -1,8 +1,9 @@
-// The load of this machine, or of the container that the agent runs in, as Linux tells everybody: CPU and memory
-// utilisation and pressure. A few small files are read per report; no right is needed for any of them.
+// The load of this machine, or of the container that the agent runs in, as Linux tells everybody:
+// CPU and memory utilisation and pressure. A few small files are read per report; no right is
+// needed for any of them.
 //
-// In a container with limits (control-group.ts) a utilisation is the larger one of two: of its own limit and
-// of the machine, because the work waits for whichever is used up.
+// In a container with limits (control-group.ts) a utilisation is the larger one of two: of its own
+// limit and of the machine, because the work waits for whichever is used up.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,6 @@
-// The agent as a program of its own: what `npm run build` puts into dist/weir-agent.js, one file that needs
-// Node and nothing else. On a machine that has all of weir, `weir agent` is the same (src/cli/agent.ts).
+// The agent as a program of its own: what `npm run build` puts into dist/weir-agent.js, one file that
+// needs Node and nothing else. On a machine that has all of weir, `weir agent` is the same
+// (src/cli/agent.ts).
 
 import { WeirError } from '../base/errors.ts';
 import { agentCommand } from './command.ts';

@@ -1,5 +1,6 @@
-// Used share of memory, from /proc/meminfo (proc_meminfo(5)): what is not available to a program that would
-// start now. Caches that can be given back count as available.
+// Used share of memory, from /proc/meminfo (proc_meminfo(5)): what is not available to a program that
+// would start now. Caches that can be given back count as available.
+// Invariant: 0 to 1, or nothing.
 
 /** @param text of /proc/meminfo @returns 0 to 1; undefined when it is not what Linux writes */
 export function parseMemoryUtilization(text: string): number | undefined {

@@ -1,8 +1,9 @@
-// Answers ORCA's out-of-band requests: gRPC without TLS over node:http2, one method, a stream of OrcaLoadReport
-// at the interval that the client asks for ("gRPC over HTTP2"; xds.service.orca.v3.OpenRcaService).
+// Answers ORCA's out-of-band requests: gRPC without TLS over node:http2, one method, a stream of
+// OrcaLoadReport at the interval that the client asks for ("gRPC over HTTP2";
+// xds.service.orca.v3.OpenRcaService).
 //
-// Invariant: memory and work are bounded: sessions, streams of each, bytes of a request, time to send it,
-// how often a report is sent, and what waits for a client that does not read.
+// Invariant: memory and work are bounded: sessions, streams of each, bytes of a request, time to
+// send it, how often a report is sent, and what waits for a client that does not read.
 
 import {
   constants,
@@ -162,7 +163,7 @@ function watchSession(session: ServerHttp2Session): void {
 }
 
 function trailers(status: number, message: string) {
-  return { 'grpc-status': String(status), 'grpc-message': encodeURIComponent(message) };
+  return { 'grpc-status': String(status), 'grpc-message': encodeURI(message) };
 }
 
 /** Ends a stream with a status. */

@@ -1,6 +1,7 @@
-// How busy the CPUs of this machine are, from /proc/stat (proc_stat(5)): the first line has the time that all
-// CPUs together spent in each state since the start, in ticks of ten milliseconds. The share of two readings'
-// difference that was neither idle nor waiting for I/O is the utilisation.
+// How busy the CPUs of this machine are, from /proc/stat (proc_stat(5)): the first line has the
+// time that all CPUs together spent in each state since the start, in ticks of ten milliseconds.
+// The share of two readings' difference that was neither idle nor waiting for I/O is the
+// utilisation.
 //
 // Time that a hypervisor gave to others ("steal") counts as busy, because it was not there for this
 // machine's work. Guests' time is in "user" and "nice" already.

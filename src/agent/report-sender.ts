@@ -1,6 +1,7 @@
-// Sends signed reports by UDP to one or more resource managers. Nobody acknowledges a datagram; the next
-// report, a second later, replaces a lost one. What can be known is known: a host that refuses the port
-// answers with ICMP, and a name may not resolve. Both are told once when they begin and once when they end.
+// Sends signed reports by UDP to one or more resource managers. Nobody acknowledges a datagram; the
+// next report, a second later, replaces a lost one. What can be known is known: a host that refuses
+// the port answers with ICMP, and a name may not resolve. Both are told once when they begin and
+// once when they end.
 //
 // Invariant: sequence numbers rise over all datagrams of one sender, and its boot id is its own; so a
 // resource manager can tell an old datagram from a new one, also after a restart.

@@ -1,8 +1,10 @@
-// Measures the requests of a Node HTTP server while it serves them: how many end per second, how long they took,
-// how many failed, how many are under way, and how busy the event loop was meanwhile. A server that answers
-// all requests in one thread is full when its event loop has no idle moment, whatever the machine's CPUs do.
+// Measures the requests of a Node HTTP server while it serves them: how many end per second, how
+// long they took, how many failed, how many are under way, and how busy the event loop was
+// meanwhile. A server that answers all requests in one thread is full when its event loop has no
+// idle moment, whatever the machine's CPUs do.
 //
-// Invariant: one number per request under way and some sums; nothing is kept of a request that has ended.
+// Invariant: one number per request under way and some sums; nothing is kept of a request that has
+// ended.
 
 import type { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';

@@ -1,6 +1,6 @@
-// Reads the kernel's table of TCP sockets as text, /proc/net/tcp and /proc/net/tcp6 (proc_net(5)), without ever
-// having it as a whole: a server with 100,000 connections has 15 MB of it. Bytes come in parts of any size, and
-// of a line only ports, state and the remote end are looked at.
+// Reads the kernel's table of TCP sockets as text, /proc/net/tcp and /proc/net/tcp6 (proc_net(5)),
+// without ever having it as a whole: a server with 100,000 connections has 15 MB of it. Bytes come
+// in parts of any size, and of a line only ports, state and the remote end are looked at.
 //
 //     sl  local_address rem_address   st …
 //      0: 0100007F:1F90 0100007F:C350 01 …          (tcp6: 32 digits of address)

@@ -1,5 +1,6 @@
-// `weir agent`: the load agent, which is also installed alone (src/agent/main.ts). What comes after the word
-// is the agent's own command line, so that both take the same.
+// `weir agent`: the load agent, which is also installed alone (src/agent/main.ts).
+// What comes after the word is the agent's own command line, so that both take the same; help and
+// exit codes are the agent's, too.
 
 import { agentCommand } from '../agent/command.ts';
 

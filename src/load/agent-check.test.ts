@@ -1,5 +1,5 @@
-// The grammar of HAProxy's agent-check, as a table of answers; then every wish there and back, then bytes
-// from anywhere.
+// The grammar of HAProxy's agent-check, as a table of answers; then every wish there and back, then
+// bytes from anywhere.
 
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';

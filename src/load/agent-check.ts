@@ -1,6 +1,6 @@
-// HAProxy's agent-check (its Configuration Manual, 5.2 "agent-check"): a balancer connects by TCP and reads
-// one line of words about what the server asks for. Here the line is read and written; who connects is
-// src/resource-manager, who answers is src/agent.
+// HAProxy's agent-check (its Configuration Manual, 5.2 "agent-check"): a balancer connects by TCP
+// and reads one line of words about what the server asks for. Here the line is read and written;
+// who connects is src/resource-manager, who answers is src/agent.
 //
 //   line    = *separator [ word *( 1*separator word ) ] [ "#" text ] ( CR | LF )
 //   word    = N "%" | "weight:" N [ "%" ] | "maxconn:" N                         how much
@@ -8,9 +8,10 @@
 //           | "up" | "down" | "fail" | "stopped"                                 operational
 //   separator = space | tab | ","
 //
-// As HAProxy does: words come in any order and in any case, of one kind the last one counts, the text
-// after "#" counts only with down, fail or stopped, what is not mentioned is not changed, a line without
-// its end is not used. Words that are unknown or whose number is out of range are left out and named.
+// As HAProxy does: words come in any order and in any case, of one kind the last one counts, the
+// text after "#" counts only with down, fail or stopped, what is not mentioned is not changed, a
+// line without its end is not used. Words that are unknown or whose number is out of range are left
+// out and named.
 //
 // Invariant: whatever the bytes are, the result is a wish within WISH_LIMITS or a rejection.
 

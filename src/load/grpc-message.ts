@@ -1,8 +1,9 @@
-// Messages of gRPC within the body of an HTTP/2 request or answer ("gRPC over HTTP2", Length-Prefixed-Message):
-// one byte that says whether the message is compressed, four bytes of length, the message.
+// Messages of gRPC within the body of an HTTP/2 request or answer ("gRPC over HTTP2",
+// Length-Prefixed-Message): one byte that says whether the message is compressed, four bytes of
+// length, the message.
 //
-// Invariant: a reader holds at most one message of the largest size; what is longer or compressed (nobody
-// here asks for compression) is refused as soon as its five bytes are there.
+// Invariant: a reader holds at most one message of the largest size; what is longer or compressed
+// (nobody here asks for compression) is refused as soon as its five bytes are there.
 
 import { Buffer } from 'node:buffer';
 import { type Rejection, rejection } from './rejections.ts';

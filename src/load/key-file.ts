@@ -1,10 +1,11 @@
-// The file with the key of one agent: the same file lies with the agent and with the resource manager. It
-// has one or two keys, one a line, in hexadecimal digits (`weir agent key`, or `openssl rand -hex 32`); the
-// first one signs, each of them is accepted. So a key is changed without a gap: add the new one behind the
-// old at the resource manager, put it before the old at the agent, then take the old one away.
-// A file of raw bytes (`head -c 32 /dev/urandom`) is one key.
+// The file with the key of one agent: the same file lies with the agent and with the resource
+// manager. It has one or two keys, one a line, in hexadecimal digits (`weir agent key`, or `openssl
+// rand -hex 32`); the first one signs, each of them is accepted. So a key is changed without a gap:
+// add the new one behind the old at the resource manager, put it before the old at the agent, then
+// take the old one away. A file of raw bytes (`head -c 32 /dev/urandom`) is one key.
 //
-// Invariant: what is returned has one or two keys of 16 to 256 bytes; key material never appears in a message.
+// Invariant: what is returned has one or two keys of 16 to 256 bytes; key material never appears in
+// a message.
 
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';

@@ -1,7 +1,7 @@
-// What a server says about its load (B1 of the seeds), after it has been received, authenticated and
-// checked: the form in which the resource manager hands it to the master (B2), whatever its source was.
-// Every figure is optional, because each source knows different ones; a figure that is there is finite,
-// not negative and within the range named here (report-limits.ts).
+// What a server says about its load (B1 of the seeds), after it has been received, authenticated
+// and checked: the form in which the resource manager hands it to the master (B2), whatever its
+// source was. Every figure is optional, because each source knows different ones; a figure that is
+// there is finite, not negative and within the range named here (report-limits.ts).
 
 /** Where a report comes from. */
 export const LOAD_SOURCES = ['agent', 'orca', 'agent-check', 'node-exporter'] as const;

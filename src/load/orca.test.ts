@@ -1,4 +1,5 @@
-// The codec of ORCA against gRPC's own .proto files and their codec, both ways; then bytes from anywhere.
+// The codec of ORCA against gRPC's own .proto files and their codec, both ways; then bytes from
+// anywhere.
 
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';

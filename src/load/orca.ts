@@ -1,5 +1,6 @@
-// Messages of ORCA, in which servers of gRPC and Envoy tell their load: xds.data.orca.v3.OrcaLoadReport and
-// xds.service.orca.v3.OrcaLoadReportRequest (github.com/cncf/xds), and what of them weir understands.
+// Messages of ORCA, in which servers of gRPC and Envoy tell their load:
+// xds.data.orca.v3.OrcaLoadReport and xds.service.orca.v3.OrcaLoadReportRequest
+// (github.com/cncf/xds), and what of them weir understands.
 //
 //   OrcaLoadReport                       LoadFigures
 //    1 cpu_utilization        double     cpuUtilization
@@ -13,8 +14,8 @@
 //    9 application_utilization double    applicationUtilization
 //   OrcaLoadReportRequest: 1 report_interval (Duration), 2 request_cost_names
 //
-// Writers of proto3 leave out what is 0, so what is not there is not known here: the figure is absent.
-// weir's own agent writes zeros as well, which every reader takes.
+// Writers of proto3 leave out what is 0, so what is not there is not known here: the figure is
+// absent. weir's own agent writes zeros as well, which every reader takes.
 //
 // Invariant: whatever the bytes are, the result is a message within the limits here or a rejection.
 

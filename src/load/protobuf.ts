@@ -1,9 +1,10 @@
-// As much of the Protocol Buffers wire format (protobuf.dev, "Encoding") as the messages of ORCA need: reading
-// and writing of fields one after the other. Messages come from other machines, so every read is checked
-// against the end of the message, and nothing is allocated by a length that has not been checked.
+// As much of the Protocol Buffers wire format (protobuf.dev, "Encoding") as the messages of ORCA
+// need: reading and writing of fields one after the other. Messages come from other machines, so
+// every read is checked against the end of the message, and nothing is allocated by a length that
+// has not been checked.
 //
-// Invariant: a reader never reads outside its message; what is malformed ends in MalformedMessage, which
-// the decoders (orca.ts) catch.
+// Invariant: a reader never reads outside its message; what is malformed ends in MalformedMessage,
+// which the decoders (orca.ts) catch.
 
 import { Buffer } from 'node:buffer';
 

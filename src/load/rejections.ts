@@ -1,6 +1,7 @@
-// Why a load report is not accepted: a closed list, each reason with a sentence for operators. Reports come
-// over a network from machines that may be broken or in other hands, so a report is refused by reason and
-// counted, never an error; the names are an interface (status, metrics, docs/reference/load-report.md).
+// Why a load report is not accepted: a closed list, each reason with a sentence for operators.
+// Reports come over a network from machines that may be broken or in other hands, so a report is
+// refused by reason and counted, never an error; the names are an interface (status, metrics,
+// docs/reference/load-report.md).
 //
 // Invariant: a rejected report changes nothing but counters.
 

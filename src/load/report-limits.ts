@@ -1,6 +1,6 @@
-// What a figure of a load report may be: finite, not negative and below a limit that no real server passes.
-// Every source goes through here before the master sees a number, because one Infinity or 1e308 would
-// spoil every mean and every weight that is computed with it.
+// What a figure of a load report may be: finite, not negative and below a limit that no real server
+// passes. Every source goes through here before the master sees a number, because one Infinity or
+// 1e308 would spoil every mean and every weight that is computed with it.
 //
 // Invariant: a result has only figures of LoadFigures, each within its range; unknown keys are left
 // out, so that a newer agent can talk to an older weir; the first fault refuses the whole report.

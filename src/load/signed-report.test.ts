@@ -1,5 +1,5 @@
-// The signed datagram: what is signed can be opened, every reason for which one is refused, the order of
-// the steps, and random and mutated bytes, which must never do more than be refused.
+// The signed datagram: what is signed can be opened, every reason for which one is refused, the
+// order of the steps, and random and mutated bytes, which must never do more than be refused.
 
 import { Buffer } from 'node:buffer';
 import { createHmac, randomBytes } from 'node:crypto';

@@ -1,5 +1,5 @@
-// The datagram in which a weir agent reports its load over UDP, signed with a key that only that agent and
-// the resource manager have (docs/reference/load-report.md). Numbers are big-endian.
+// The datagram in which a weir agent reports its load over UDP, signed with a key that only that
+// agent and the resource manager have (docs/reference/load-report.md). Numbers are big-endian.
 //
 //   offset  size  field
 //        0     3  'WLR'
@@ -14,8 +14,8 @@
 //     32+n     c  content: JSON {"backends":[{"backend":"web/b1","figures":{…},"wish":{…}}, …]}
 //   32+n+c    32  HMAC-SHA256 (RFC 2104, FIPS 180-4) over all bytes before it
 //
-// Invariant: nothing of the content is looked at before the signature has been verified, and each step
-// before it costs a bounded, small amount; whatever the bytes are, the result is a report or a
+// Invariant: nothing of the content is looked at before the signature has been verified, and each
+// step before it costs a bounded, small amount; whatever the bytes are, the result is a report or a
 // rejection, never an exception.
 
 import { Buffer } from 'node:buffer';

@@ -236,7 +236,7 @@ describe('examples', () => {
     ),
   );
   /** Of other programs of weir; each has a test of its own. */
-  const otherPrograms = ['examples/resource-manager.yaml'];
+  const otherPrograms = ['examples/resource-manager.yaml', 'examples/agent.yaml'];
   const files = filesBelow('examples', '.yaml')
     .filter((path) => !otherPrograms.includes(path))
     .map((path) => [path, readText(path)] as const);
