@@ -73,7 +73,11 @@ export function parseProgramFile(text: string, fileName: string): ProgramFileRes
   });
   if (text.length > MOST_CHARACTERS) return whole('the file is larger than 4 MiB');
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    logLevel: 'error',
+  });
   if (document.errors.length > 0) {
     const faults = document.errors.map((error) => ({
       ...position(lines, error.pos[0]),

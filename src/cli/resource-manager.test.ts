@@ -66,14 +66,14 @@ async function startProgram(path: string): Promise<{ child: ChildProcess; text: 
   return { child, text: () => text };
 }
 
-function startMaster(port: number, key: Uint8Array = FEED_KEY) {
+function startMaster(port: number, key: Uint8Array = FEED_KEY, backends = ['web/b1']) {
   const reports: LoadReport[] = [];
   const quiet = () => {};
   const client = new FeedClient({
     address: '127.0.0.1',
     port,
     key,
-    backends: ['web/b1'],
+    backends,
     sink: { accept: (report) => void reports.push(report) },
     log: { info: quiet, warning: quiet },
     now: () => performance.now(),
@@ -125,6 +125,48 @@ describe('weir resource-manager', () => {
     await vi.waitFor(() => expect(second.text()).toContain('"masters":1'), PATIENCE);
     second.child.kill('SIGTERM');
     expect(await once(second.child, 'exit')).toEqual([0, null]);
+  });
+
+  it('hears a weir agent that reports, and asks it by ORCA and agent-check', async () => {
+    const [[udp, tcp], [orca, check]] = [await freePorts(), await freePorts()];
+    const path = writeFiles(
+      'agent-feeds.yaml',
+      udp,
+      tcp,
+      `sources:
+  - { backend: web/b2, source: orca, address: 127.0.0.1, port: ${orca}, interval: 200ms }
+  - { backend: web/b3, source: agent-check, address: 127.0.0.1, port: ${check}, interval: 200ms }`,
+    );
+    await startProgram(path);
+    const configuration = join(folder, 'agent.yaml');
+    writeFileSync(
+      configuration,
+      `name: b1
+key-file: b1.key
+report-to: ['127.0.0.1:${udp}']
+interval: 200ms
+application: { enabled: false }
+services:
+  - backend: web/b1
+    orca: { address: 127.0.0.1, port: ${orca} }
+    agent-check: { address: 127.0.0.1, port: ${check} }
+`,
+    );
+    const agent = spawn(process.execPath, [main(), 'agent', '--config', configuration], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    endings.push(() => agent.kill('SIGKILL'));
+    const { reports } = startMaster(tcp, FEED_KEY, ['web/b1', 'web/b2', 'web/b3']);
+    const newest = (source: string) => reports.filter((each) => each.source === source).at(-1);
+    await vi.waitFor(() => {
+      for (const source of ['agent', 'orca']) {
+        expect(newest(source)?.figures.cpuUtilization, source).toBeGreaterThanOrEqual(0);
+        expect(newest(source)?.figures.memoryUtilization, source).toBeGreaterThan(0);
+      }
+      expect(newest('agent-check')).toMatchObject({ backend: 'web/b3', figures: {} });
+    }, PATIENCE);
+    expect(newest('agent')).toMatchObject({ backend: 'web/b1', identity: 'b1' });
+    expect(newest('orca')).toMatchObject({ backend: 'web/b2', identity: `127.0.0.1:${orca}` });
   });
 
   it('reads its file again on SIGHUP, and keeps the old one when it has faults', async () => {

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -203,6 +204,42 @@ describe('ResourceManager', () => {
     expect(reports[1].sequence).toBe(2);
     await manager.update({ ...SETTINGS, listen: undefined });
     expect(manager.statistics().listen).toBeNull();
+  });
+
+  it('keeps sources that stay as they are, and ends those that are gone', async () => {
+    let connections = 0;
+    const server = createServer((socket) => {
+      connections++;
+      socket.on('error', () => {});
+      socket.end('drain\n');
+    });
+    endings.push(() => server.close());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = { address: '127.0.0.1', port: (server.address() as AddressInfo).port };
+    const times = { intervalMs: 50, timeoutMs: 1000 };
+    const one = { backend: 'web/b1', source: 'agent-check', ...address, ...times } as const;
+    const { manager, reports } = await startManager({ ...SETTINGS, polled: [one] });
+    await vi.waitFor(() => expect(reports.length).toBeGreaterThan(1), PATIENCE);
+    const two = { ...one, backend: 'web/b2' };
+    await manager.update({ ...SETTINGS, polled: [one, two] });
+    const count = manager.statistics().sources[0].reports;
+    expect(count).toBeGreaterThan(1);
+    await vi.waitFor(() => {
+      expect(manager.statistics().sources[1]).toMatchObject({
+        backend: 'web/b2',
+        state: 'ok',
+        error: null,
+        failures: 0,
+      });
+    }, PATIENCE);
+    expect(reports.at(-1)).toMatchObject({ wish: { administrative: 'drain' }, figures: {} });
+    await manager.update({ ...SETTINGS, polled: [] });
+    expect(manager.statistics().sources).toEqual([]);
+    const [after, reported] = [connections, reports.length];
+    await sleep(300);
+    // One may have been under way.
+    expect(connections - after).toBeLessThanOrEqual(2);
+    expect(reports.length).toBe(reported);
   });
 
   it('tries again and again to open a socket whose address is taken', async () => {

@@ -155,7 +155,9 @@ export class ResourceManager {
   }
 
   private updateSources(settings: ResourceManagerSettings): void {
-    const wanted = new Map(settings.polled.map((polled) => [JSON.stringify(polled), polled]));
+    // What a source was started with: another rate, too, starts it anew.
+    const keyOf = (polled: PolledSettings) => JSON.stringify([polled, settings.reportsPerSecond]);
+    const wanted = new Map(settings.polled.map((polled) => [keyOf(polled), polled]));
     for (const [key, source] of this.sources) {
       if (wanted.has(key)) continue;
       source.stop();
