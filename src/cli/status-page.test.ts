@@ -97,6 +97,7 @@ const STATUS: Status = {
     inserted: 1000,
     expired: 900,
     evicted: 0,
+    ended: 0,
   },
   services: [
     {

@@ -32,6 +32,7 @@ export const SINGLE_COUNTERS = [
   'connectionsInserted',
   'halfOpen',
   'recordsReclaimed',
+  'ended',
 ] as const;
 export type SingleCounter = (typeof SINGLE_COUNTERS)[number];
 
@@ -58,6 +59,8 @@ export const COUNTER_CONNECTIONS_INSERTED = 12;
 export const COUNTER_HALF_OPEN = 13;
 /** Connection records that a killed processor had reserved and the sweep freed. */
 export const COUNTER_RECORDS_RECLAIMED = 14;
+/** Connections ended because their backend's are to be ended. */
+export const COUNTER_ENDED = 15;
 /** From a gauge of connections to its place in the second book. */
 export const SECOND_BOOK = 32;
 

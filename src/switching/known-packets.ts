@@ -166,6 +166,7 @@ export class KnownPackets {
     const difference = connections.transportDifference(entry);
     if (protocol === ipv4.PROTOCOL_TCP) {
       connections.updateTcp(entry, tcp.flags(view, transport), nowMs, total);
+      connections.acknowledge(entry, tcp.acknowledgmentNumber(view, transport));
       const before = tcp.checksum(view, transport);
       tcp.setChecksum(view, transport, checksum.apply(before, difference));
     } else {

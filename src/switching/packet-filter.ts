@@ -217,6 +217,7 @@ export class PacketFilter {
     const length = (context.packetEnd - context.networkOffset) | 0;
     if (context.protocol === ipv4.PROTOCOL_TCP) {
       connections.updateTcp(entry, context.tcpFlags, nowMs, length);
+      connections.acknowledge(entry, tcp.acknowledgmentNumber(view, context.transportOffset));
     } else {
       connections.updateUdp(entry, nowMs, length);
     }
@@ -269,7 +270,10 @@ export class PacketFilter {
     if (context.service === table.NOT_FOUND) return this.refuseUnclaimed(context, nowMs);
     const isTcp = protocol === ipv4.PROTOCOL_TCP;
     if (isTcp && (tcpFlags & (tcp.FLAG_SYN | tcp.FLAG_ACK)) !== tcp.FLAG_SYN) {
-      if (this.isAdopted(context)) return this.begin(context, nowMs);
+      // Adopted at the rate of resets: one is what a backend answers that knows nothing of it.
+      if (this.isAdopted(context) && this.resetLimiter.allow(nowMs)) {
+        return this.begin(context, nowMs);
+      }
       return this.refuse(context, reasons.RESET_UNKNOWN_CONNECTION, nowMs);
     }
     if (isTcp && !this.isAdmitted(context)) return reasons.FLOOD_GUARD;

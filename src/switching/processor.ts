@@ -35,6 +35,7 @@ import { ConnectionTable } from '../tables/connection-table.ts';
 import { NeighborTable } from '../tables/neighbor-table.ts';
 import { Announcer } from './announcer.ts';
 import { ArpStage } from './arp-stage.ts';
+import { EndConnections } from './end-connections.ts';
 import { FloodGuard } from './flood-guard.ts';
 import { HopCache } from './hop-cache.ts';
 import { KnownPackets } from './known-packets.ts';
@@ -74,6 +75,7 @@ export class SwitchingProcessor {
   readonly connections: ConnectionTable;
   readonly neighbors: NeighborTable;
   private readonly sweep: ConnectionSweep;
+  private readonly endings: EndConnections;
   private readonly guard: FloodGuard;
   private readonly memory: MainMemory;
   private readonly processor: number;
@@ -158,6 +160,7 @@ export class SwitchingProcessor {
       macHighOf,
       macLowOf,
     });
+    this.endings = new EndConnections({ memory, connections, counters, pool, wayOut });
     this.filter = new PacketFilter({
       memory,
       processor,
@@ -291,6 +294,7 @@ export class SwitchingProcessor {
       this.guard.observe(this.sweep.halfOpenCount());
       this.sweep.setHandshakePatience(this.guard.isGuarding ? IMPATIENT_MS : PATIENT);
       this.sweep.sweep(nowMs, budget < SWEEP_BUDGET_MAX ? budget : SWEEP_BUDGET_MAX);
+      this.endings.end(this.sweep.endings, this.sweep.endingCount, nowMs);
       this.announcer.step(this.configuration, nowMs);
     }
     if (this.areSuspectsPending && ((nowMs - this.confirmSuspectsAt) | 0) >= 0) {

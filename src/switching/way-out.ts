@@ -120,6 +120,20 @@ export class WayOut {
    * @returns that reason, WAITING, or why it could not be sent: then the frame is still ours. @hot
    */
   send(context: PacketContext, reason: number, nowMs: number): number {
+    const result = this.sendNow(context, nowMs);
+    if (result === reasons.CONTINUE) return reason;
+    if (result !== reasons.WAITING) return result;
+    const { egress, neighbor, offset } = context;
+    const held = this.waiting.hold(offset, context.lengthToSend(), egress, neighbor, reason, nowMs);
+    if (held === reasons.WAITING) context.hasLeft = 1;
+    return held;
+  }
+
+  /**
+   * The same, but does not hold the frame while its neighbor is asked for: for what is our own.
+   * @returns CONTINUE: it has left; WAITING: it could leave soon; or why not. @hot
+   */
+  sendNow(context: PacketContext, nowMs: number): number {
     const { egress, neighbor, offset } = context;
     const { words, view } = this.memory;
     const length = context.lengthToSend();
@@ -139,14 +153,12 @@ export class WayOut {
         const refused = this.transmitter.send(egress, offset, length);
         if (refused !== reasons.CONTINUE) return refused;
         context.hasLeft = 1;
-        return reason;
+        return reasons.CONTINUE;
       }
     }
     if (action === UNREACHABLE) return reasons.NEIGHBOR_UNRESOLVED;
     if (action === WAIT_AND_PROBE) this.probe(context, false);
-    const held = this.waiting.hold(offset, length, egress, neighbor, reason, nowMs);
-    if (held === reasons.WAITING) context.hasLeft = 1;
-    return held;
+    return reasons.WAITING;
   }
 
   /** @hot */

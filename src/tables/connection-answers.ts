@@ -14,6 +14,7 @@
 // the gauge. A reset that is taken back by a later segment makes it open again.
 
 import type { MainMemory } from '../memory/region.ts';
+import { FORWARDING_DSR } from './configuration-table.ts';
 import {
   BACKEND_ANSWER_TIME_MS,
   BACKEND_ANSWER_TIMES,
@@ -25,7 +26,14 @@ import {
 } from './connection-backends.ts';
 import type { ConnectionGauges } from './connection-gauges.ts';
 import * as record from './connection-record.ts';
-import { PUSHED_AT_SHIFT, SEEN_ACK, SEEN_CLOSE, SEEN_PUSH, SEEN_RST } from './connection-states.ts';
+import {
+  PUSHED_AT_SHIFT,
+  SEEN_ACK,
+  SEEN_CLOSE,
+  SEEN_PUSH,
+  SEEN_RST,
+  SEEN_SYN,
+} from './connection-states.ts';
 
 /** More contention over one life than this there is not: two processors, a few changes each. */
 const ATTEMPTS = 16;
@@ -68,6 +76,28 @@ export class ConnectionAnswers {
     if ((entry & 1) === 0) return;
     this.answered(client, SEEN_ACK);
     this.measure(client, nowMs);
+  }
+
+  /**
+   * The client of a half-open connection has acknowledged something; it is complete unless the server has
+   * said nothing yet, or no SYN to the client's. @hot
+   */
+  shakeHands(client: number, marks: number): void {
+    const { words } = this;
+    if ((words[client + record.LINE_PORT] & 0xff) !== FORWARDING_DSR) {
+      const wanted = (marks & SEEN_SYN) !== 0 ? SEEN_SYN : SEEN_SYN | SEEN_ACK;
+      if ((words[client + record.LINE_WORDS + record.LINE_MARKS] & wanted) === 0) return;
+    }
+    let life = Atomics.load(words, client);
+    while ((life & record.LIFE_STATE) === record.LIFE_HALF_OPEN) {
+      const live = life ^ record.LIFE_HALF_OPEN ^ record.LIFE_LIVE;
+      const seen = Atomics.compareExchange(words, client, life, live);
+      if (seen === life) {
+        this.gauges.completed(life);
+        return;
+      }
+      life = seen;
+    }
   }
 
   /** @hot */

@@ -16,7 +16,10 @@
 //   word  9       routing generation it was found under   "
 //   word 10       monotonic ms it was last seen           "
 //   word 11       marks (connection-states.ts)            "
-//   word 12 … 13  packets, float64                        "
+//   word 12       packets, modulo 2^32                    "
+//   word 13       acknowledged: the acknowledgment number of its last TCP segment, which is where the
+//                 other direction goes on: the one sequence number that a reset to its sender must
+//                 have (RFC 9293 §3.10.7.4)               "
 //   word 14 … 15  bytes, float64                          "
 //
 // Words 1 … 7 are written by the inserting processor before publication and never again. Direct server
@@ -63,8 +66,9 @@ export const LINE_WAY_OUT = 8;
 export const LINE_WAY_OUT_GENERATION = 9;
 export const LINE_LAST_SEEN = 10;
 export const LINE_MARKS = 11;
+export const LINE_PACKETS = 12;
+export const LINE_ACKNOWLEDGED = 13;
 /** In doubles from the line's first double. */
-export const LINE_PACKETS = 6;
 export const LINE_BYTES = 7;
 
 export const LIFE_FREE = 0;

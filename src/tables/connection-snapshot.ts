@@ -19,6 +19,7 @@ const PROTOCOL_UDP = 17;
 
 /** One direction's counts. */
 export interface DirectionSnapshot {
+  /** Modulo 2^32. */
   readonly packets: number;
   readonly bytes: number;
   /** Monotonic millisecond, int32. */
@@ -67,7 +68,7 @@ export function stateAt(words: Int32Array, line: number): number {
 
 function directionAt(memory: MainMemory, line: number): DirectionSnapshot {
   return {
-    packets: memory.doubles[(line >> 1) + record.LINE_PACKETS],
+    packets: memory.words[line + record.LINE_PACKETS] >>> 0,
     bytes: memory.doubles[(line >> 1) + record.LINE_BYTES],
     lastSeenMs: memory.words[line + record.LINE_LAST_SEEN],
   };

@@ -33,6 +33,7 @@ describe('the state of a TCP connection', () => {
     ['ACK before any answer', 'c:S c:A', 'syn-sent', 'established'],
     ['answered', 'c:S s:SA', 'syn-received', 'syn-received'],
     ['handshake complete', handshake, 'established', 'established'],
+    ['picked up in the middle, not answered', 'c:PA c:PA', 'syn-sent', 'established'],
     ['picked up in the middle', 'c:PA s:A', 'established', 'established'],
     ['client closes', `${handshake} c:FA`, 'close-wait', 'fin-wait'],
     [

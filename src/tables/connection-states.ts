@@ -10,7 +10,7 @@
 //   TIME_WAIT     FIN both ways, and something after one of them
 //   CLOSE_WAIT    FIN of the client only
 //   FIN_WAIT      FIN of the server only
-//   SYN_SENT      C has SYN, S has none
+//   SYN_SENT      C has SYN, S has none; or C has none (taken up in its midst), and S nothing
 //   SYN_RECEIVED  both have SYN, C has no other segment with ACK
 //   ESTABLISHED   all else
 //
@@ -94,7 +94,7 @@ export function tcpState(client: number, server: number): number {
   }
   if ((client & SEEN_FIN) !== 0) return STATE_CLOSE_WAIT;
   if ((server & SEEN_FIN) !== 0) return STATE_FIN_WAIT;
-  if ((client & SEEN_SYN) === 0) return STATE_ESTABLISHED;
+  if ((client & SEEN_SYN) === 0) return server === 0 ? STATE_SYN_SENT : STATE_ESTABLISHED;
   if ((server & SEEN_SYN) === 0) return STATE_SYN_SENT;
   return (client & SEEN_ACK) === 0 ? STATE_SYN_RECEIVED : STATE_ESTABLISHED;
 }

@@ -4,7 +4,12 @@
 //
 // Each processor sweeps its own, contiguous share of the records, so only one process ever frees a
 // given record. The hand moves over the bitmap and skips free records 32 at a time; with the budget
-// of `budgetFor` it comes round in about four seconds.
+// of `budgetFor` it comes round in about four seconds, or in half a second while there is something urgent
+// to be found.
+//
+// Connections of backends whose connections are to be ended (BACKEND_ENDS_CONNECTIONS) are ended when the
+// hand finds them; those of TCP whose ends must be told are only listed in `endings`, for whoever can send
+// (switching/end-connections.ts) to end them in the same turn, or to leave them for the next round.
 //
 // When fewer than 1/64 of the records are free, connections that are not (or no more) established
 // are ended early, until 1/32 are free: those idle for 1/8 of their timeout in the first round, for
@@ -13,6 +18,7 @@
 
 import {
   COUNTER_CONNECTIONS_TAKEN,
+  COUNTER_ENDED,
   COUNTER_EVICTED,
   COUNTER_EXPIRED,
   COUNTER_HALF_OPEN,
@@ -22,13 +28,24 @@ import {
   sumCounter,
 } from '../memory/counters.ts';
 import type { MainMemory } from '../memory/region.ts';
-import { FORWARDING_DSR, timeoutMs } from './configuration-table.ts';
+import {
+  BACKEND_ENDS_CONNECTIONS,
+  backendFlags,
+  endingBackendCount,
+  FORWARDING_DSR,
+  SERVICE_ADOPTS_CONNECTIONS,
+  serviceFlags,
+  timeoutMs,
+} from './configuration-table.ts';
 import * as record from './connection-record.ts';
-import { STATE_ESTABLISHED, STATE_UDP } from './connection-states.ts';
+import { STATE_CLOSE, STATE_ESTABLISHED, STATE_TIME_WAIT, STATE_UDP } from './connection-states.ts';
 import type { ConnectionTable } from './connection-table.ts';
 
 /** Milliseconds in which the hand comes round. */
 const SWEEP_ROUND_MS = 4000;
+const URGENT_ROUND_MS = 500;
+/** Endings listed in one step: no more are looked for then. A word of the bitmap may add 32. */
+const ENDINGS_MAX = 96;
 /** Under pressure each round cuts the timeouts of what is not established by another 2^3. */
 const PRESSURE_SHIFT = 3;
 const PRESSURE_LEVEL_MAX = 10;
@@ -63,6 +80,13 @@ export class ConnectionSweep {
   /** Index into `words` of the active configuration table; -1: not known, nothing expires. */
   private configuration: number;
   private handshakePatienceMs = PATIENT;
+  /** Whether there are backends whose connections are to be ended. */
+  private isEnding = false;
+  /** Rounds, the present one included, in which some may be found. */
+  private urgentRounds = 0;
+  /** Records whose TCP connections are to be ended, as the last step has found them. */
+  readonly endings = new Int32Array(ENDINGS_MAX + 32);
+  endingCount = 0;
 
   constructor(memory: MainMemory, processor: number, table: ConnectionTable) {
     const { layout } = memory;
@@ -88,11 +112,15 @@ export class ConnectionSweep {
   /** The configuration table that holds the timeouts: whenever its generation has changed. @hot */
   useConfiguration(wordsBase: number): void {
     this.configuration = wordsBase;
+    this.isEnding = endingBackendCount(this.words, wordsBase) > 0;
+    // What is left of this round, and a whole one.
+    this.urgentRounds = this.isEnding ? 2 : 0;
   }
 
-  /** The budget that brings the hand round in SWEEP_ROUND_MS, `elapsedMs` after the last step. @hot */
+  /** The budget that brings the hand round in time, `elapsedMs` after the last step. @hot */
   budgetFor(elapsedMs: number): number {
-    return Math.min(Math.ceil((this.roundWork * elapsedMs) / SWEEP_ROUND_MS), this.roundWork);
+    const roundMs = this.urgentRounds > 0 ? URGENT_ROUND_MS : SWEEP_ROUND_MS;
+    return Math.min(Math.ceil((this.roundWork * elapsedMs) / roundMs), this.roundWork);
   }
 
   /**
@@ -101,12 +129,13 @@ export class ConnectionSweep {
    */
   sweep(nowMs: number, budget: number): number {
     this.table.epoch.tryAdvance();
+    this.endingCount = 0;
     if (this.firstWord === this.endWord) return 0;
     this.feelPressure();
     const wanted = this.pressure > 0 ? budget * PRESSURE_BUDGET : budget;
     let left = Math.min(wanted, this.roundWork);
     let looked = 0;
-    while (left > 0) {
+    while (left > 0 && this.endingCount < ENDINGS_MAX) {
       let taken = this.words[this.bitmap + this.hand];
       const first = this.hand << 5;
       while (taken !== 0) {
@@ -160,6 +189,7 @@ export class ConnectionSweep {
   /** @hot */
   private endRound(): void {
     this.hand = this.firstWord;
+    if (this.urgentRounds > 0) this.urgentRounds = (this.urgentRounds - 1) | 0;
     if (this.level === 0) return;
     const isFull = this.takenCount() > this.pressureLimit;
     if (!isFull) this.level = (this.level - 1) | 0;
@@ -200,6 +230,10 @@ export class ConnectionSweep {
   /** @hot */
   private expire(number: number, line: number, nowMs: number): void {
     const words = this.words;
+    if (this.isEnding && this.isToEnd(line)) {
+      this.end(number, line);
+      return;
+    }
     const server = line + record.LINE_WORDS;
     const sinceClient = (nowMs - words[line + record.LINE_LAST_SEEN]) | 0;
     const sinceServer = (nowMs - words[server + record.LINE_LAST_SEEN]) | 0;
@@ -222,11 +256,44 @@ export class ConnectionSweep {
     if (this.table.remove(number) === 1) this.doubles[this.counters + COUNTER_EVICTED] += 1;
   }
 
+  /** Whether it is a connection of a backend whose connections are to be ended. @hot */
+  private isToEnd(line: number): boolean {
+    const backend = this.words[line + record.LINE_IDS] & 0xffff;
+    const flags = backendFlags(this.words, this.configuration, backend);
+    if ((flags & BACKEND_ENDS_CONNECTIONS) === 0) return false;
+    return !record.isTemplate(this.words[line + record.LINE_PORT]);
+  }
+
+  /** @hot */
+  private end(number: number, line: number): void {
+    // There may be more than one step can list, or than may be told at once.
+    if (this.urgentRounds === 0) this.urgentRounds = 1;
+    if (this.mustBeTold(number, line)) {
+      this.endings[this.endingCount] = number;
+      this.endingCount = (this.endingCount + 1) | 0;
+    } else if (this.table.remove(number) === 1) {
+      this.doubles[this.counters + COUNTER_ENDED] += 1;
+    }
+  }
+
+  /**
+   * Whether its ends must be told that it has ended: not UDP's, which never learn; not what is closed or
+   * half-open, where nobody waits in silence; and not where another backend takes over what goes on. @hot
+   */
+  private mustBeTold(number: number, line: number): boolean {
+    const { words } = this;
+    if ((words[line] & record.LIFE_STATE) === record.LIFE_HALF_OPEN) return false;
+    const state = this.table.stateOf(number);
+    if (state === STATE_UDP || state === STATE_TIME_WAIT || state === STATE_CLOSE) return false;
+    const flags = serviceFlags(words, this.configuration, words[line + record.LINE_IDS] >>> 16);
+    return (flags & SERVICE_ADOPTS_CONNECTIONS) === 0;
+  }
+
   /** Whether pressure spares it: established, or UDP that the server has answered. @hot */
   private isSettled(state: number, line: number): boolean {
     if (state === STATE_ESTABLISHED) return true;
     if (state !== STATE_UDP) return false;
     if ((this.words[line + record.LINE_PORT] & 0xff) === FORWARDING_DSR) return true;
-    return this.doubles[((line + record.LINE_WORDS) >> 1) + record.LINE_PACKETS] > 0;
+    return this.words[line + record.LINE_WORDS + record.LINE_MARKS] !== 0;
   }
 }

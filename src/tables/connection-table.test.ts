@@ -186,7 +186,7 @@ describe('ConnectionTable', () => {
     insert(table, 2, { protocol: UDP, nowMs: 2001, backend: 4 });
     const entry = lookupClient(table, 2, UDP);
     table.updateUdp(entry, 2005, 70);
-    expect(countConnections(memory)).toMatchObject({ udp: 1, established: 1, 'syn-sent': 0 });
+    expect(countConnections(memory)).toMatchObject({ udp: 1, established: 0, 'syn-sent': 1 });
     expect(snapshotConnections(memory, 1)).toHaveLength(1);
     const [copy] = snapshotConnections(memory, 10, (c) => c.protocol === UDP);
     expect(copy).toMatchObject({

@@ -28,7 +28,6 @@ import * as record from './connection-record.ts';
 import {
   marksAfter,
   SEEN_ACK,
-  SEEN_SYN,
   STATE_CLOSE,
   STATE_PERSISTENCE,
   STATE_TIME_WAIT,
@@ -349,25 +348,12 @@ export class ConnectionTable {
     if (after !== marks) this.answers.change(entry, marks, after, nowMs);
     if ((entry & 1) !== 0) return;
     if ((this.words[line] & record.LIFE_STATE) !== record.LIFE_HALF_OPEN) return;
-    if ((after & SEEN_ACK) === 0) return;
-    const server = this.words[line + record.LINE_WORDS + record.LINE_MARKS];
-    const isOneSided = (this.words[line + record.LINE_PORT] & 0xff) === FORWARDING_DSR;
-    if (!isOneSided && (after & SEEN_SYN) !== 0 && (server & SEEN_SYN) === 0) return;
-    this.completeHandshake(line);
+    if ((after & SEEN_ACK) !== 0) this.answers.shakeHands(line, after);
   }
 
-  /** @hot */
-  private completeHandshake(line: number): void {
-    let life = Atomics.load(this.words, line);
-    while ((life & record.LIFE_STATE) === record.LIFE_HALF_OPEN) {
-      const live = life ^ record.LIFE_HALF_OPEN ^ record.LIFE_LIVE;
-      const seen = Atomics.compareExchange(this.words, line, life, live);
-      if (seen === life) {
-        this.gauges.completed(life);
-        return;
-      }
-      life = seen;
-    }
+  /** The acknowledgment number of a TCP segment that passes in this direction, or what stands there. @hot */
+  acknowledge(entry: number, acknowledged: number): void {
+    this.words[this.lines + (entry << LINE_SHIFT) + record.LINE_ACKNOWLEDGED] = acknowledged;
   }
 
   /** A UDP datagram has passed in this direction; `length` in bytes of the IP packet. @hot */
@@ -383,7 +369,7 @@ export class ConnectionTable {
     const doubles = this.doubles;
     const first = line >> 1;
     words[line + record.LINE_LAST_SEEN] = nowMs;
-    doubles[first + record.LINE_PACKETS] += 1;
+    words[line + record.LINE_PACKETS] += 1;
     doubles[first + record.LINE_BYTES] += length;
     const counters =
       backendCounters(this.backends, words[line + record.LINE_IDS] & 0xffff) +

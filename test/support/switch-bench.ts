@@ -9,6 +9,7 @@
 
 import { expect } from 'vitest';
 import { parseConfiguration } from '../../src/control/config/parse.ts';
+import type { Configuration } from '../../src/control/config/schema.ts';
 import { Publisher } from '../../src/control/publisher.ts';
 import { readCounters, reasonCounter } from '../../src/memory/counters.ts';
 import { OWNER_FREE, OWNER_INTERFACE, OWNER_PROCESSOR } from '../../src/memory/frame-pool.ts';
@@ -115,6 +116,7 @@ export class SwitchBench {
   readonly woken: number[] = [];
   now: number;
   private readonly publisher: Publisher;
+  private configuration: Configuration | undefined;
   private readonly lanes: { incoming: LoopbackLane; outgoing: LoopbackLane }[] = [];
   private readonly wiring: readonly (readonly number[])[];
 
@@ -208,6 +210,15 @@ export class SwitchBench {
     const { configuration, faults } = parseConfiguration(text, 'bench.yaml');
     if (configuration === undefined) throw new Error(JSON.stringify(faults));
     await this.publisher.publish(configuration, text);
+    this.configuration = configuration;
+  }
+
+  /** Publishes that the connections of these backends ('service/backend') are to be ended. */
+  async endConnections(...names: string[]): Promise<void> {
+    const decision = { weight: 0, endsConnections: true };
+    const decisions = new Map(names.map((name) => [name, decision]));
+    await this.publisher.publishDecisions(this.configuration!, decisions);
+    this.turn();
   }
 
   /** Makes a host's MAC address known for good. */
