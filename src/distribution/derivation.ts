@@ -1,5 +1,6 @@
 // The way of one backend from what is known of it to its weight, with every figure that stood on it.
-// The stages of the synthesis fill it in; reasons.ts puts it into words; the memory is taken from it.
+// The stages of the synthesis fill it in, in the order of the fields; reasons.ts puts it into words;
+// the memory for the next synthesis is taken from it.
 
 import type { Standing } from './availability.ts';
 import type { Assignments } from './herd-guard.ts';

@@ -23,6 +23,8 @@ export const IDLE_UTILIZATION = 0.05;
 const LEAST_SLOPE_PART = 0.45;
 /** A change of what is carried by less than this part teaches little: it drowns in noise. */
 const TELLING_CHANGE = 0.2;
+/** By at most this part one report changes it. */
+const LARGEST_LESSON = 0.3;
 /** From here on busy CPUs cannot get busier, and do not show the slope. */
 const SATURATED = 0.97;
 /** By this part, per report, the slope forgets what it learned. */
@@ -47,7 +49,8 @@ export function learnedSlope(
     const change = carried - before.last.carried;
     const surprise = utilization - before.last.utilization - slope * change;
     const certainty = change * change + (TELLING_CHANGE * carried) ** 2;
-    slope += (change * surprise) / certainty;
+    const lesson = (change * surprise) / certainty;
+    slope += clamp(lesson, -LARGEST_LESSON * slope, LARGEST_LESSON * slope);
   }
   return clamp(slope, LEAST_SLOPE_PART * whole, whole);
 }

@@ -125,5 +125,7 @@ function moved(settings: DistributionSettings, derivation: Derivation): number {
   const from = before?.isTaking ? before.feedback : 1;
   if (wanted === undefined) return step(from, 1, settings.largestStep);
   if (Math.abs(wanted - from) < settings.deadBand * from) return from;
+  // One rise for each report: it must be able to say what the last one did to it.
+  if (settings.herdGuard && wanted > from && !derivation.load.isNew) return from;
   return step(from, wanted, settings.largestStep);
 }

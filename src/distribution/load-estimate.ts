@@ -7,6 +7,7 @@
 
 import type { LoadReport } from '../load/load-report.ts';
 import { IDLE_UTILIZATION, learnedSlope } from './even-load.ts';
+import { clamp } from './limits.ts';
 import { type LoadSample, loadSample } from './load-figures.ts';
 import type { BackendMemory, LoadEstimate } from './service-distribution.ts';
 import type { DistributionSettings } from './settings.ts';
@@ -21,6 +22,8 @@ export interface EstimateNow {
   readonly standing: ReportStanding;
   /** Of the newest report; 0 when there is none. */
   readonly ageMs: number;
+  /** Whether the estimate has grown by something since the synthesis before. */
+  readonly isNew: boolean;
   readonly sample?: LoadSample;
   readonly estimate?: LoadEstimate;
   readonly report?: { readonly sequence: number; readonly receivedAtMs: number };
@@ -39,18 +42,34 @@ export function estimateLoad(
   takingMs: number,
   nowMs: number,
 ): EstimateNow {
-  if (report === undefined) return { standing: 'none', ageMs: 0 };
+  const older = before?.estimate;
+  const measured = measuredTime(settings, answerTimeMs);
+  const alone = measured && {
+    sample: measured,
+    isNew: true,
+    estimate: smooth(older, measured, carried, settings.smoothing),
+  };
+  if (report === undefined) return { standing: 'none', ageMs: 0, isNew: false, ...alone };
   const ageMs = Math.max(0, nowMs - report.receivedAtMs);
-  if (!(ageMs <= settings.expiryMs)) return { standing: 'expired', ageMs };
+  if (!(ageMs <= settings.expiryMs)) return { standing: 'expired', ageMs, isNew: false, ...alone };
   const sample = loadSample(report.figures, settings.errorPenalty, answerTimeMs);
-  if (takingMs < settings.blackoutMs) return { standing: 'blackout', ageMs, sample };
+  if (takingMs < settings.blackoutMs) {
+    return { standing: 'blackout', ageMs, isNew: false, sample };
+  }
   const seen = before?.report;
   const isNew = seen?.sequence !== report.sequence || seen.receivedAtMs !== report.receivedAtMs;
-  const estimate = isNew
-    ? smooth(before?.estimate, sample, carried, settings.smoothing)
-    : before?.estimate;
+  const estimate = isNew ? smooth(older, sample, carried, settings.smoothing) : older;
   const { sequence, receivedAtMs } = report;
-  return { standing: 'usable', ageMs, sample, estimate, report: { sequence, receivedAtMs } };
+  return { standing: 'usable', ageMs, isNew, sample, estimate, report: { sequence, receivedAtMs } };
+}
+
+/** least-response-time needs no report: what the data plane measures is new each time. */
+function measuredTime(
+  { algorithm, errorPenalty }: DistributionSettings,
+  answerTimeMs: number | undefined,
+): LoadSample | undefined {
+  if (algorithm !== 'least-response-time' || answerTimeMs === undefined) return undefined;
+  return loadSample({}, errorPenalty, answerTimeMs);
 }
 
 function smooth(
@@ -59,8 +78,7 @@ function smooth(
   carried: number,
   smoothing: number,
 ): LoadEstimate {
-  const isJump = hasJumped(before, sample.utilization);
-  const part = isJump || !(smoothing > 0 && smoothing < 1) ? 1 : smoothing;
+  const part = partOf(before, sample.utilization, smoothing);
   const mix = (old: number | undefined, young: number) =>
     old === undefined ? young : old + part * (young - old);
   const carriedThen = mix(before?.carried, carried);
@@ -84,13 +102,20 @@ function smooth(
 }
 
 /**
- * Whether utilisation has jumped: the last two reports are both far from the smoothed value, on the
- * same side. Then it is believed at once. One report alone may be a hiccup, or a lie.
+ * The part of a new report in the smoothed value. When the last two reports are both far from it, on
+ * the same side, utilisation has jumped, and the one that is nearer is believed at once. One report
+ * alone may be a hiccup, or a lie.
  */
-function hasJumped(before: LoadEstimate | undefined, utilization: number | undefined): boolean {
-  if (before?.utilization === undefined || before.last === undefined) return false;
-  if (utilization === undefined) return false;
+function partOf(
+  before: LoadEstimate | undefined,
+  utilization: number | undefined,
+  smoothing: number,
+): number {
+  const part = smoothing > 0 && smoothing < 1 ? smoothing : 1;
+  if (before?.utilization === undefined || before.last === undefined) return part;
+  if (utilization === undefined) return part;
   const now = utilization - before.utilization;
   const earlier = before.last.utilization - before.utilization;
-  return Math.min(now, earlier) > JUMP || Math.max(now, earlier) < -JUMP;
+  const isJump = Math.min(now, earlier) > JUMP || Math.max(now, earlier) < -JUMP;
+  return isJump ? clamp(earlier / now, part, 1) : part;
 }

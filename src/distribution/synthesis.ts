@@ -13,7 +13,7 @@
 // Invariant: weights are integers from 0 to 65535; a backend that may take connections has at least
 // 1; one that must not has 0. exactWeight = base × feedback × wish, slowed after a return.
 
-import { availabilityOf, isTaking } from './availability.ts';
+import { type Availability, availabilityOf, isTaking } from './availability.ts';
 import type { Derivation } from './derivation.ts';
 import { feedBack } from './feedback.ts';
 import { assign, begunPerSecond, carried, connectionLifeMs } from './herd-guard.ts';
@@ -59,8 +59,8 @@ export function synthesize(
   const memories = new Map(previous?.backends.map((memory) => [memory.name, memory]));
   const rate = begunPerSecond(backends, memories, previous, elapsedMs);
   const lifeMs = connectionLifeMs(backends, rate);
-  const { derivations, isPanic, usesFallback } = gather(
-    { settings, memories, isFirst: previous === undefined, elapsedMs, lifeMs, nowMs },
+  const { derivations, availability } = gather(
+    { settings, memories, elapsedMs, lifeMs, nowMs },
     backends,
   );
   feedBack(
@@ -75,9 +75,9 @@ export function synthesize(
     backends: derivations.map(memoryOf),
   };
   return {
-    backends: derivations.map((each) => outputOf(settings, each)),
-    isPanic,
-    usesFallback,
+    backends: derivations.map((each) => outputOf(settings, each, availability)),
+    isPanic: availability.isPanic,
+    usesFallback: availability.usesFallback,
     changed: isChanged(next, previous),
     next,
   };
@@ -86,7 +86,6 @@ export function synthesize(
 interface Moment {
   readonly settings: DistributionSettings;
   readonly memories: ReadonlyMap<string, BackendMemory>;
-  readonly isFirst: boolean;
   readonly elapsedMs: number;
   readonly lifeMs: number;
   readonly nowMs: number;
@@ -107,21 +106,21 @@ function gather(moment: Moment, backends: readonly BackendInput[]) {
       wished,
     };
   });
-  const { standings, isPanic, usesFallback } = availabilityOf(candidates, settings.panicThreshold);
+  const availability = availabilityOf(candidates, settings.panicThreshold);
   const inUse = [...memories.values()].filter((memory) => memory.isTaking);
   const total = inUse.reduce((sum, memory) => sum + memory.exactWeight, 0);
   const meanWeight = total > 0 ? total / inUse.length : 1;
   const derivations = backends.map((input, i): Derivation => {
     const before = memories.get(input.name);
     const { configured: baseWeight, wished } = candidates[i];
-    const standing = standings[i];
+    const standing = availability.standings[i];
     return derive(
       moment,
       { input, before, baseWeight, wishedFactor: wished, standing },
       meanWeight,
     );
   });
-  return { derivations, isPanic, usesFallback };
+  return { derivations, availability };
 }
 
 function derive(
@@ -213,7 +212,11 @@ function toTable(settings: DistributionSettings, derivations: readonly Derivatio
   });
 }
 
-function outputOf(settings: DistributionSettings, derivation: Derivation): BackendOutput {
+function outputOf(
+  settings: DistributionSettings,
+  derivation: Derivation,
+  availability: Availability,
+): BackendOutput {
   const { input, weight, exactWeight, share } = derivation;
   const connectionLimit = input.report?.wish?.connectionLimit;
   return {
@@ -221,7 +224,10 @@ function outputOf(settings: DistributionSettings, derivation: Derivation): Backe
     weight,
     exactWeight,
     share,
-    reasons: reasonsOf(settings, derivation),
+    // Put into words only for who asks: a service may have thousands of backends, each second.
+    get reasons() {
+      return reasonsOf(settings, derivation, availability);
+    },
     ...(connectionLimit !== undefined && { connectionLimit }),
   };
 }
