@@ -84,7 +84,7 @@ const isWasteful = kind === 'wasteful';
 const isUsingLanes = kind === 'lanes';
 const bench = await SwitchBench.create({
   queues: isUsingLanes ? [[0], [1]] : [[0], [0]],
-  connections: 3072,
+  connections: 12_288,
   frames: 4096,
   configuration: {
     services: [...DEFAULT_SERVICES, ...MIX_SERVICES],

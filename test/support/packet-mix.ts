@@ -6,7 +6,7 @@
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import type { Ipv4Spec, PacketBuilder } from './packet-builder.ts';
 import { packet } from './packet-builder.ts';
-import { B1, CLIENT, EXT, EXT_MAC, INT, macOf, service, VIP } from './switch-bench.ts';
+import { B1, B2, CLIENT, EXT, EXT_MAC, INT, macOf, service, VIP } from './switch-bench.ts';
 import { FIXTURES } from './switch-fixtures.ts';
 import {
   ACK,
@@ -31,8 +31,45 @@ export interface MixedPacket {
 const SILENT_BACKEND = { name: 'silent', address: '10.2.0.77', port: 8080 };
 const STRANGER = '192.0.2.1';
 
+/** One of each way to choose a backend, from this port on. */
+const SCHEDULERS = ['rr', 'lc', 'wlc', 'sed', 'nq', 'sh', 'mh', 'p2c', 'random'];
+const SCHEDULER_PORT = 2000;
+const LIMITED_PORT = 2100;
+/** Servers have a port for each service: else their replies could not be told apart. */
+const backendsAt = (port: number, more = {}) =>
+  [B1, B2].map((address, i) => ({ name: `b${i + 1}`, address, port, weight: i + 1, ...more }));
+/** New clients' ports come in order: each rule has had enough time to forget when it comes again. */
+const RULES = Array.from({ length: 10 }, (_, n) => ({
+  name: `r${n}`,
+  'client-ports': `${1024 + n * 5000}-${1023 + (n + 1) * 5000}`,
+  dscp: [0],
+  payload: { value: '77', mask: 'ff' },
+  backend: `b${1 + (n & 1)}`,
+}));
+const chosenBy = (scheduler: string, n: number) =>
+  service(scheduler, {
+    protocol: 'udp',
+    port: SCHEDULER_PORT + n,
+    scheduler,
+    backends: backendsAt(SCHEDULER_PORT + n, { 'connection-limit': 100_000 }),
+    'connection-limit': 100_000,
+    ...(n < 2 ? {} : { persistence: { timeout: '1s' }, rules: n < 4 ? RULES : [] }),
+  });
+const limited = (n: number, protocol: 'tcp' | 'udp', ofService: boolean) =>
+  service(`limited-${n}`, {
+    protocol,
+    port: LIMITED_PORT + n,
+    backends: backendsAt(LIMITED_PORT + n, ofService ? {} : { 'connection-limit': 1 }),
+    ...(ofService ? { 'connection-limit': 1 } : {}),
+  });
+
 /** What the mix asks for beside the default services of the switch bench. */
 export const MIX_SERVICES = [
+  ...SCHEDULERS.map(chosenBy),
+  limited(0, 'tcp', true),
+  limited(1, 'tcp', false),
+  limited(2, 'udp', true),
+  limited(3, 'udp', false),
   service('silent', { port: 83, backends: [SILENT_BACKEND] }),
   service('silent-udp', { protocol: 'udp', port: 83, backends: [SILENT_BACKEND] }),
 ];
@@ -122,7 +159,15 @@ export const MIX: readonly MixedPacket[] = [
     bytes: each instanceof Uint8Array ? each : each.bytes(),
     isNew: false,
   })),
-  ...[newSyn({}, 80), newQuery(53), newSyn({}, 83), newQuery(83)].map((each) => ({
+  ...[
+    newSyn({}, 80),
+    newQuery(53),
+    newSyn({}, 83),
+    newQuery(83),
+    ...SCHEDULERS.map((_, n) => newQuery(SCHEDULER_PORT + n)),
+    ...[0, 1].map((n) => newSyn({}, LIMITED_PORT + n)),
+    ...[2, 3].map((n) => newQuery(LIMITED_PORT + n)),
+  ].map((each) => ({
     side: EXT,
     bytes: each.bytes(),
     isNew: true,
