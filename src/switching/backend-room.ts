@@ -6,9 +6,9 @@
 // same moment may together pass a limit by N - 1.
 //
 // The sum over a service's backends is not made for every connection, or that would cost the more
-// the larger the service is: it is made anew when it is older than 1 ms per SUMMED_PER_MS counters that
-// it takes, and in between this processor counts on from it what it begins itself. So a service of up
-// to a hundred backends is exact to the millisecond; of 16,384 backends and two processors, 256 ms.
+// the larger the service is: it is made anew every millisecond while backends times processors are fewer
+// than SUMMED_PER_MS, and less often in proportion above (16,384 backends and two processors: every
+// 129 ms). In between this processor counts on from it what it begins itself.
 
 import { MAX_SERVICES } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
