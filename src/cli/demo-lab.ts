@@ -1,23 +1,42 @@
-// The demo's stage: a client, weir with two switching processors, and three web servers, each in a
-// network namespace of its own, joined by virtual cables; and the client's load. Everything is registered
-// with lab/clean-up.ts, which takes it away however the demo ends.
+// The demo's stage: a client, weir with two switching processors, and three servers, each in a network
+// namespace of its own, joined by virtual cables; and the client's load. On each server run a web server
+// (service 'web') and, for load feedback, an application that needs CPU time, with a weir agent (service
+// 'app'). Everything is registered with lab/clean-up.ts, which takes it away however the demo ends.
 
 import { HttpLoad } from '../lab/clients.ts';
 import type { LoadReport } from '../lab/http-load-report.ts';
 import type { SwitchInterface } from '../lab/network.ts';
 import { LabNetwork } from '../lab/network.ts';
+import { OpenLoad } from '../lab/open-load-client.ts';
 import { privileges } from '../lab/privileges.ts';
 import { type LabServer, startWebServer } from '../lab/servers.ts';
 import { WeirProcess } from '../lab/weir-process.ts';
+import { WorkServer, writeKeyFile } from '../lab/work-servers.ts';
 
 const SWITCHING_PROCESSORS = 2;
 const SERVERS = 3;
 const REPORT_INTERVAL_MS = 200;
+const AGENT_PORT = 7360;
+const APPLICATION_PORT = 8080;
+/** What each application has, of one CPU. */
+const APPLICATION_CPU_SHARE = 0.2;
+const APPLICATION_SERVICE_PORT = 81;
+/** More than the rest could take of a server that is loaded: without feedback its requests would pile up. */
+const APPLICATION_RATE = 105;
 
 export interface DemoLab {
   readonly network: LabNetwork;
   readonly servers: readonly LabServer[];
   readonly weir: WeirProcess;
+  readonly applications: readonly WorkServer[];
+}
+
+/** Who reports how busy the applications are. */
+export interface DemoAgents {
+  /** Where weir hears them. */
+  readonly address: string;
+  /** Of each server, in their order. */
+  readonly keyFiles: readonly string[];
 }
 
 /** The configuration that the demo gives to weir. */
@@ -26,7 +45,9 @@ export function demoConfiguration(
   kind: 'auto' | 'af-packet',
   virtualAddress: string,
   servers: readonly { name: string; address: string }[],
+  agents: DemoAgents,
 ): object {
+  const backends = servers.map(({ name, address }) => ({ name, address }));
   return {
     interfaces: interfaces.map(({ name, address, prefixLength }) => ({
       name,
@@ -41,9 +62,26 @@ export function demoConfiguration(
         address: virtualAddress,
         protocol: 'tcp',
         port: 80,
-        backends: servers.map(({ name, address }) => ({ name, address })),
+        backends,
+      },
+      {
+        name: 'app',
+        address: virtualAddress,
+        protocol: 'tcp',
+        port: APPLICATION_SERVICE_PORT,
+        load: { source: 'agent' },
+        distribution: { algorithm: 'even-load', blackout: '2s', 'slow-start': '2s' },
+        backends: backends.map((each) => ({ ...each, port: APPLICATION_PORT })),
       },
     ],
+    'resource-manager': {
+      listen: { address: agents.address, port: AGENT_PORT },
+      agents: servers.map(({ name }, i) => ({
+        name,
+        'key-file': agents.keyFiles[i],
+        backends: [`app/${name}`],
+      })),
+    },
   };
 }
 
@@ -54,20 +92,48 @@ export function demoConfiguration(
 export async function buildLab(tell: (line: string) => void): Promise<DemoLab> {
   const { bpfProblem } = privileges();
   tell('network: client, switch and three servers, each in a network namespace of its own');
-  const network = new LabNetwork({ backends: SERVERS, queues: SWITCHING_PROCESSORS });
+  const network = new LabNetwork({
+    backends: SERVERS,
+    queues: SWITCHING_PROCESSORS,
+    management: true,
+  });
   const servers = await Promise.all(network.servers.map((host) => startWebServer(host)));
   const isNginx = servers.every(({ kind }) => kind === 'nginx');
   tell(isNginx ? 'servers: nginx' : "servers: nginx is not installed, so Node's own web server");
   if (bpfProblem !== undefined) tell(`interfaces: AF_PACKET, because ${bpfProblem}`);
+  const agents = {
+    address: network.managementAddress!,
+    keyFiles: network.servers.map(({ name }) => writeKeyFile(name)),
+  };
   const config = demoConfiguration(
     network.switchInterfaces,
     bpfProblem === undefined ? 'auto' : 'af-packet',
     network.virtualAddress,
     network.servers,
+    agents,
   );
   const weir = await WeirProcess.start(network.switchNamespace, config);
   tell(`weir: ready, ${SWITCHING_PROCESSORS} switching processors`);
-  return { network, servers, weir };
+  const applications = await startApplications(network, agents);
+  tell('applications: Node, each with a fifth of a CPU and a weir agent beside it');
+  return { network, servers, weir, applications };
+}
+
+function startApplications(network: LabNetwork, agents: DemoAgents): Promise<WorkServer[]> {
+  return Promise.all(
+    network.servers.map((host, i) => {
+      const agent = {
+        backend: `app/${host.name}`,
+        reportTo: `${agents.address}:${AGENT_PORT}`,
+        keyFile: agents.keyFiles[i],
+      };
+      return WorkServer.start(host, {
+        port: APPLICATION_PORT,
+        cpuShare: APPLICATION_CPU_SHARE,
+        agent,
+      });
+    }),
+  );
 }
 
 /**
@@ -96,6 +162,13 @@ export class DemoLoad {
   async stop(): Promise<LoadReport> {
     return addReports(await Promise.all(this.loads.map((load) => load.stop())));
   }
+}
+
+/** What the client asks of the applications: at a rate, whatever the answers do. */
+export function startApplicationLoad({ network }: DemoLab): OpenLoad {
+  const host = network.virtualAddress;
+  const port = APPLICATION_SERVICE_PORT;
+  return new OpenLoad(network.client, { host, port, rate: APPLICATION_RATE, timeoutMs: 20_000 });
 }
 
 /** One report for several clients that ran at the same time. */

@@ -16,8 +16,9 @@ describe('demoConfiguration', () => {
       { name: 'int0', address: '10.2.0.1', prefixLength: 24 },
     ];
     const servers = [{ name: 'b1', address: '10.2.0.11' }];
+    const agents = { address: '10.2.0.9', keyFiles: ['/b1.key'] };
     // JSON is YAML.
-    const text = JSON.stringify(demoConfiguration(interfaces, kind, '10.1.0.100', servers));
+    const text = JSON.stringify(demoConfiguration(interfaces, kind, '10.1.0.100', servers, agents));
     const { configuration, faults } = parseConfiguration(text, 'demo');
     expect(faults).toEqual([]);
     expect(configuration?.interfaces[1].kind).toBe(kind);

@@ -1,9 +1,13 @@
 // What the demo says at its end, for people and as JSON. Pure. It has passed when requests were made,
-// every one was answered, no connection broke or changed its server, and what was killed came back.
+// every one was answered, no connection broke or changed its server, what was killed came back, and a
+// server that was loaded by another process got fewer connections for as long.
 // The JSON form is for programs that run the demo as a check; its names do not change lightly.
 
 import type { Status } from '../control/status-shape.ts';
 import type { LoadReport } from '../lab/http-load-report.ts';
+import { percentile, type RequestSample } from '../lab/open-load-samples.ts';
+import type { FeedbackOutcome } from './demo-feedback.ts';
+import { feedbackEventText } from './demo-feedback-view.ts';
 import type { KillEvent } from './demo-kills.ts';
 import { drops, eventText, failures } from './demo-view.ts';
 import { bar, count, type Paint, percent, table } from './status-terminal.ts';
@@ -44,6 +48,33 @@ export interface DemoSummary {
   }[];
   readonly restarts: readonly KillEvent[];
   readonly drops: Readonly<Record<string, number>>;
+  readonly feedback: FeedbackSummary;
+}
+
+/** What came of the part in which a server was loaded by another process. */
+export interface FeedbackSummary extends FeedbackOutcome {
+  readonly passed: boolean;
+  readonly requests: number;
+  readonly failed: number;
+  readonly medianMs: number;
+  readonly p99Ms: number;
+}
+
+/** It has passed when every request was answered, and the share went away and came back. */
+export function summarizeFeedback(
+  outcome: FeedbackOutcome,
+  samples: readonly RequestSample[],
+): FeedbackSummary {
+  const failed = samples.filter(({ failure }) => failure !== '').length;
+  const hasMoved = outcome.awayAfterMs !== null && outcome.backAfterMs !== null;
+  return {
+    ...outcome,
+    passed: failed === 0 && samples.length > 0 && hasMoved,
+    requests: samples.length,
+    failed,
+    medianMs: percentile(samples, 0.5),
+    p99Ms: percentile(samples, 0.99),
+  };
 }
 
 export function summarize(
@@ -52,12 +83,14 @@ export function summarize(
   events: readonly KillEvent[],
   servers: readonly string[],
   serverKind: string,
+  feedback: FeedbackSummary,
 ): DemoSummary {
   const failed = failures(load);
   const backends = status.services.flatMap((service) => service.backends);
   const [first] = status.interfaces;
+  const areBack = events.every((each) => each.backAfterMs !== null);
   return {
-    passed: failed === 0 && load.requests > 0 && events.every((each) => each.backAfterMs !== null),
+    passed: failed === 0 && load.requests > 0 && areBack && feedback.passed,
     seconds: load.elapsedMs / 1000,
     version: status.version,
     interfaces: first === undefined ? '' : `${first.kind} ${first.mode}`,
@@ -85,6 +118,7 @@ export function summarize(
     })),
     restarts: events,
     drops: Object.fromEntries(drops(status)),
+    feedback,
   };
 }
 
@@ -101,6 +135,8 @@ export function renderSummary(summary: DemoSummary, colors: Paint): string {
     `  the longest time without any answer: ${Math.round(summary.longestSilenceMs)} ms`,
     '',
     `  ${dropText(summary, colors)}`,
+    '',
+    ...feedbackLines(summary.feedback, colors),
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -124,6 +160,20 @@ function outcomeLines(summary: DemoSummary, colors: Paint): string[] {
   if (summary.movedConnections > 0) {
     lines.push(colors.red(`  ${count(summary.movedConnections)} connections changed their server`));
   }
+  return lines;
+}
+
+function feedbackLines(feedback: FeedbackSummary, colors: Paint): string[] {
+  const { passed, requests, failed, medianMs, p99Ms, events, lowestShare } = feedback;
+  const outcome = `load feedback: ${count(requests)} requests, ${count(failed)} failed`;
+  const lines = [
+    `${passed ? colors.green('✔') : colors.red('✘')} ${outcome}`,
+    `  latency ${count(medianMs)} ms in the middle, ${count(p99Ms)} ms for 99 %; the loaded server's ` +
+      `share was ${percent(lowestShare)} at the lowest`,
+    ...events.map((event) => `  ${feedbackEventText(event)}`),
+  ];
+  if (feedback.awayAfterMs === null) lines.push(colors.red('  its share did not fall'));
+  else if (feedback.backAfterMs === null) lines.push(colors.red('  its share did not come back'));
   return lines;
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Status } from '../control/status-shape.ts';
 import { emptyLoadReport, type LoadReport } from '../lab/http-load-report.ts';
-import { renderSummary, summarize } from './demo-summary.ts';
+import { renderSummary, summarize, summarizeFeedback } from './demo-summary.ts';
 import {
   type DemoView,
   eventText,
@@ -132,9 +132,12 @@ describe('renderLine', () => {
 });
 
 describe('summarize', () => {
+  const outcome = { events: [], awayAfterMs: 3000, lowestShare: 0.1, backAfterMs: 5000 };
+  const sample = { atMs: 0, latencyMs: 7, server: 'b1', failure: '' };
+  const feedback = summarizeFeedback(outcome, [sample]);
   const summary = (load: LoadReport, backAfterMs: number | null = 90) => {
     const events = [{ process: 'control', atMs: 1, backAfterMs }];
-    return summarize(load, statusOf(2000, 5000), events, ['b1', 'b2'], 'nginx');
+    return summarize(load, statusOf(2000, 5000), events, ['b1', 'b2'], 'nginx', feedback);
   };
 
   it('has passed when all was answered and all came back', () => {

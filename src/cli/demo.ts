@@ -1,5 +1,6 @@
-// `weir demo`: builds a network on this machine, puts weir between a client and three web servers, kills
-// two of its processes under load, and shows that nobody noticed. Needs root, or else makes a user
+// `weir demo`: builds a network on this machine, puts weir between a client and three servers, kills two
+// of its processes under load, and shows that nobody noticed; then it loads one of the servers by another
+// process and shows how weir gives it fewer connections until it is alone again. Needs root, or else makes a user
 // namespace to be root in. However it ends it takes away what it has made (lab/clean-up.ts).
 
 import { writeFileSync } from 'node:fs';
@@ -9,6 +10,9 @@ import { cleanAll, clearLeftovers } from '../lab/clean-up.ts';
 import type { LoadReport } from '../lab/http-load-report.ts';
 import { privileges } from '../lab/privileges.ts';
 import { enterUserNamespace, isInsideOurs } from '../lab/user-namespace.ts';
+import { fetchBackends } from './backend-client.ts';
+import { HOG_PART, runFeedback } from './demo-feedback.ts';
+import { renderFeedback, renderFeedbackLine } from './demo-feedback-view.ts';
 import {
   busiest,
   type KillContext,
@@ -16,15 +20,28 @@ import {
   killControl,
   killSwitching,
 } from './demo-kills.ts';
-import { buildLab, type DemoLab, DemoLoad } from './demo-lab.ts';
+import { buildLab, type DemoLab, DemoLoad, startApplicationLoad } from './demo-lab.ts';
 import { Screen } from './demo-screen.ts';
-import { renderSummary, summarize } from './demo-summary.ts';
-import { eventText, type Measured, type Pair, renderLine, renderView } from './demo-view.ts';
+import {
+  type DemoSummary,
+  type FeedbackSummary,
+  renderSummary,
+  summarize,
+  summarizeFeedback,
+} from './demo-summary.ts';
+import {
+  eventText,
+  failures,
+  type Measured,
+  type Pair,
+  renderLine,
+  renderView,
+} from './demo-view.ts';
 import { fetchStatus } from './status.ts';
-import { paint, showsColors } from './status-terminal.ts';
+import { count, paint, showsColors } from './status-terminal.ts';
 
 export interface DemoOptions {
-  /** Seconds, as given on the command line. */
+  /** Seconds of the first part, as given on the command line. */
   readonly duration: string;
   /** File for the summary as JSON. */
   readonly json?: string;
@@ -70,8 +87,12 @@ export async function demo(options: DemoOptions): Promise<number> {
   closeInTheEnd(screen);
   try {
     const lab = await buildLab(say);
-    const isPassed = await new Demo(lab, seconds * 1000, screen).run(options.json);
-    const exitCode = isPassed ? 0 : EXIT_FAILURE;
+    const summary = await showAll(lab, seconds * 1000, screen);
+    process.stdout.write(`\n${renderSummary(summary, colors)}`);
+    if (options.json !== undefined) {
+      writeFileSync(options.json, `${JSON.stringify(summary, null, 2)}\n`);
+    }
+    const exitCode = summary.passed ? 0 : EXIT_FAILURE;
     if (options.keep === true && !isInsideOurs()) await keep(lab, exitCode);
     await lab.weir.stop();
     return exitCode;
@@ -100,8 +121,58 @@ function sleep(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-/** One run: load, pictures of it, killings, summary. */
-class Demo {
+/** What the first part leaves for the summary. */
+interface KillOutcome {
+  readonly report: LoadReport;
+  readonly status: Status;
+  readonly events: readonly KillEvent[];
+  readonly servers: readonly string[];
+  readonly serverKind: string;
+}
+
+/** Both parts, one after the other. */
+async function showAll(lab: DemoLab, durationMs: number, screen: Screen): Promise<DemoSummary> {
+  const kills = await new KillPart(lab, durationMs, screen).run();
+  const { report, status, events, servers, serverKind } = kills;
+  const answered = `${count(report.requests)} requests, ${count(failures(report))} failed`;
+  say(`${answered}, while two of weir's processes were killed; now a server is loaded`);
+  const feedback = await showFeedback(lab, screen);
+  return summarize(report, status, events, servers, serverKind, feedback);
+}
+
+async function showFeedback(lab: DemoLab, screen: Screen): Promise<FeedbackSummary> {
+  const { weir, applications } = lab;
+  const load = startApplicationLoad(lab);
+  let shownMs = 0;
+  const outcome = await runFeedback({
+    load,
+    fetch: async () => {
+      try {
+        return (await fetchBackends(weir.socketPath, 'app')).backends;
+      } catch {
+        return undefined;
+      }
+    },
+    startHog: () => applications[0].startHog(HOG_PART),
+    stopHog: () => applications[0].stopHogs(),
+    now: () => performance.now(),
+    sleep,
+    show: (view) => {
+      if (process.stdout.isTTY === true) {
+        screen.draw(renderFeedback(view, colors, screen.width));
+      } else if (view.elapsedMs - shownMs >= LINE_MS) {
+        shownMs = view.elapsedMs;
+        process.stdout.write(`${renderFeedbackLine(view)}\n`);
+      }
+    },
+  });
+  const samples = await load.stop();
+  screen.close();
+  return summarizeFeedback(outcome, samples);
+}
+
+/** The first part: load, pictures of it, killings. */
+class KillPart {
   private readonly lab: DemoLab;
   private readonly durationMs: number;
   private readonly screen: Screen;
@@ -121,8 +192,7 @@ class Demo {
     this.serverKind = lab.servers[0].kind;
   }
 
-  /** @returns whether all went well */
-  async run(jsonFile: string | undefined): Promise<boolean> {
+  async run(): Promise<KillOutcome> {
     const first = await fetchStatus(this.lab.weir.socketPath);
     const client = new DemoLoad(this.lab);
     this.startMs = performance.now();
@@ -144,10 +214,8 @@ class Demo {
     const report = await client.stop();
     const last = (await this.fetch()) ?? status.now.value;
     this.screen.close();
-    const summary = summarize(report, last, this.events, this.servers, this.serverKind);
-    process.stdout.write(`\n${renderSummary(summary, colors)}`);
-    if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(summary, null, 2)}\n`);
-    return summary.passed;
+    const { events, servers, serverKind } = this;
+    return { report, status: last, events, servers, serverKind };
   }
 
   private elapsedMs(): number {

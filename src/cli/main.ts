@@ -139,12 +139,13 @@ function addDemo(weir: Command): void {
   weir
     .command('demo')
     .description('build a network on this machine and show weir at work in it')
-    .option('--duration <seconds>', 'how long it runs', '20')
+    .option('--duration <seconds>', 'how long its first part runs, with the killings', '12')
     .option('--json <file>', 'write the summary to a file, as JSON')
     .option('--keep', 'leave network and switch running until Ctrl-C, to look around (root only)')
     .addHelpText(
       'after',
-      '\nExits with 0 when every request was answered and what was killed came back.',
+      '\nExits with 0 when every request was answered, what was killed came back, and a loaded\n' +
+        'server was given fewer connections for as long.',
     )
     .action(async (options: { duration: string; json?: string; keep?: boolean }) => {
       const { demo } = await import('./demo.ts');

@@ -17,8 +17,6 @@ export interface WorkServerOptions {
   backend?: string;
 }
 
-const REPORT_INTERVAL_MS = 500;
-
 const { name, port, workMs, backend } = JSON.parse(process.argv[2]) as WorkServerOptions;
 const body = `${name}\n`;
 
@@ -34,4 +32,4 @@ const server = createServer((request, response) => {
 server.keepAliveTimeout = 0;
 server.requestTimeout = 0;
 server.listen(port, '0.0.0.0', 4096, () => process.stdout.write('listening\n'));
-if (backend !== undefined) loadReporter({ backend, intervalMs: REPORT_INTERVAL_MS }).watch(server);
+if (backend !== undefined) loadReporter({ backend }).watch(server);

@@ -13,6 +13,7 @@ import { WeirProcess } from '../../src/lab/weir-process.ts';
 import { sleep } from '../support/killed-switch.ts';
 import {
   blackHole,
+  connectionsGiven,
   describeOnBestKind,
   openAgain,
   untilBackend,
@@ -99,9 +100,10 @@ describeOnBestKind('health', ['nft'], (kind) => {
   }
 
   /** The connections that each backend of a service has ever been given. */
-  async function totals(service: string): Promise<number[]> {
-    const views = await viewBackends(weir);
-    return network.servers.map(({ name }) => views[`${service}/${name}`]?.connections.total ?? 0);
+  function totals(service: string): Promise<number[]> {
+    return Promise.all(
+      network.servers.map(({ name }) => connectionsGiven(weir, `${service}/${name}`)),
+    );
   }
 
   /** Which servers answer so many new connections. */
@@ -134,14 +136,15 @@ describeOnBestKind('health', ['nft'], (kind) => {
     await sleep(1000);
     const failedAt = performance.now();
     fail();
-    let last = (await totals('web'))[index];
+    let last = await connectionsGiven(weir, key);
     let lastMs = 0;
     let downMs: number | undefined;
     while (performance.now() - failedAt < DEAD_AFTER_MS + 3000) {
       const view = (await viewBackends(weir))[key];
       const ms = Math.round(performance.now() - failedAt);
-      if (view.connections.total > last) lastMs = ms;
-      last = view.connections.total;
+      const given = await connectionsGiven(weir, key);
+      if (given > last) lastMs = ms;
+      last = given;
       if (view.state === 'down') downMs ??= ms;
       await sleep(50);
     }
@@ -209,8 +212,9 @@ describeOnBestKind('health', ['nft'], (kind) => {
       if (changes.at(-1) !== view.state) changes.push(view.state);
       // Two periods of the master after it went down the last weight is in force everywhere.
       const isHeld = view.health!.heldForMs !== null && view.health!.sinceMs > 2500;
-      if (isHeld) givenWhileHeld += view.connections.total - (heldTotal ?? view.connections.total);
-      heldTotal = isHeld ? view.connections.total : undefined;
+      const given = await connectionsGiven(weir, `flap/${flapping.name}`);
+      if (isHeld) givenWhileHeld += given - (heldTotal ?? given);
+      heldTotal = isHeld ? given : undefined;
       await sleep(50);
     }
     clearInterval(flap);

@@ -42,6 +42,14 @@ export async function viewBackends(weir: WeirProcess): Promise<Record<string, Ba
   return Object.fromEntries(backends.map((each) => [`${each.service}/${each.name}`, each]));
 }
 
+/** How many connections a backend has ever been given, as of now: views are a second old. */
+export async function connectionsGiven(weir: WeirProcess, key: string): Promise<number> {
+  const [service, backend] = key.split('/');
+  const { services } = await weir.status();
+  const found = services.find((each: { name: string }) => each.name === service);
+  return found.backends.find((each: { name: string }) => each.name === backend).connectionsTotal;
+}
+
 /** One line of what a backend is, for messages. */
 export function backendText({ name, state, why, weight, health }: BackendView): string {
   return `${name} ${state} ${weight.share.toFixed(3)} (${why}) ${health?.cause ?? ''}`;
