@@ -5,10 +5,18 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { B2, EXT, INT, SwitchBench, service } from '../../test/support/switch-bench.ts';
 import { ACK, answer, handshake, query, request, SYN } from '../../test/support/switch-packets.ts';
-import { readCounters } from '../memory/counters.ts';
+import {
+  COUNTER_CONNECTIONS_TAKEN,
+  COUNTER_HALF_OPEN,
+  countersBase,
+  readCounters,
+} from '../memory/counters.ts';
 import { PROCESSOR_STATE, STATE_STOPPED } from '../memory/layout.ts';
 import { REASONS } from '../memory/reasons.ts';
 import { BURST_SIZE } from './packet-engine.ts';
+
+/** What is left of a round of the sweep, two rounds, and all backends struck out. */
+const RECOUNT_MS = 2500;
 
 describe('a turn', () => {
   it('reads one configuration from its beginning to its end', async () => {
@@ -91,6 +99,24 @@ describe('a processor that begins again', () => {
     bench.turn();
     expect(bench.processors[0].pool.freeCount).toBe(256);
     expect(readCounters(bench.memory).single.waiting).toBe(0);
+  });
+
+  it('has the connections recounted, which may be wrong by what was under way', async () => {
+    const bench = await SwitchBench.create({ queues: [[0], [1]] });
+    handshake(bench);
+    const { memory } = bench;
+    const killed = countersBase(memory, 1);
+    memory.doubles[killed + COUNTER_HALF_OPEN] += 1;
+    memory.doubles[killed + COUNTER_CONNECTIONS_TAKEN] -= 1;
+    const read = () => {
+      const { connectionsTaken, halfOpen } = readCounters(memory).single;
+      return { connectionsTaken, halfOpen };
+    };
+    expect(read()).toEqual({ connectionsTaken: 0, halfOpen: 1 });
+    bench.restart(1);
+    for (let i = 0; i < RECOUNT_MS; i++) bench.advance(1);
+    expect(read()).toEqual({ connectionsTaken: 1, halfOpen: 0 });
+    bench.settle();
   });
 
   it('shows when it has stopped', async () => {

@@ -30,6 +30,7 @@ import {
 import type { MainMemory } from '../memory/region.ts';
 import type { InterfaceQueue } from '../netif/contract.ts';
 import { addressesHash } from '../tables/configuration-table.ts';
+import { wantRecount } from '../tables/connection-recount.ts';
 import { ConnectionSweep, PATIENT } from '../tables/connection-sweep.ts';
 import { ConnectionTable } from '../tables/connection-table.ts';
 import { NeighborTable } from '../tables/neighbor-table.ts';
@@ -122,6 +123,8 @@ export class SwitchingProcessor {
     this.readMacAddresses();
     const { pool, counters, macHighOf, macLowOf } = this;
     this.connections = new ConnectionTable(memory, processor);
+    const ranSince = memory.words[memory.processorWord(processor, PROCESSOR_RUNNING_SINCE)];
+    if (ranSince !== 0) wantRecount(memory);
     this.sweep = new ConnectionSweep(memory, processor, this.connections);
     this.guard = new FloodGuard(layout.connections);
     this.neighbors = new NeighborTable(memory.words, layout.neighborTable >> 2);

@@ -12,14 +12,23 @@ import {
 } from '../../test/support/connection-fixture.ts';
 import { countingAtomics, Killed, killableProcess } from '../../test/support/killable-memory.ts';
 import { EPOCH_QUIESCENT, PROCESSOR_EPOCH, PROCESSOR_STATE, STATE_DEAD } from '../memory/layout.ts';
-import { plainMainMemory } from '../memory/region.ts';
+import { type MainMemory, plainMainMemory } from '../memory/region.ts';
+import { readBackend } from './connection-backends.ts';
+import { wantRecount } from './connection-recount.ts';
 import { ConnectionTable, NOT_FOUND, PUBLISHED, RACE } from './connection-table.ts';
 
 const KEY = 77;
+/** Rounds of both sweeps within which a recount comes to its end. */
+const RECOUNT_ROUNDS = 200;
+/** Up to the midst of striking out, seen from a processor that begins a recount. */
+const RECOUNT_STEPS = 20;
 const HOW = { protocol: TCP, nowMs: 1000, backend: 3 };
 
 /** What processor 0 does, to be killed at each of its writes. */
-const SCENES: Record<string, (table: ConnectionTable, sweep: () => void) => void> = {
+const SCENES: Record<
+  string,
+  (table: ConnectionTable, sweep: () => void, memory: MainMemory) => void
+> = {
   'a whole connection': (table) => {
     insert(table, KEY, HOW);
     const entry = lookupClient(table, KEY, TCP);
@@ -36,6 +45,17 @@ const SCENES: Record<string, (table: ConnectionTable, sweep: () => void) => void
     const record = table.reserve();
     fill(table, record, KEY, HOW);
     table.abandon(record);
+  },
+  'a recount': (table, sweep, memory) => {
+    insert(table, KEY, HOW);
+    wantRecount(memory);
+    for (let i = 0; i < RECOUNT_STEPS; i++) {
+      table.enterTurn();
+      sweep();
+      // Some of it comes and goes meanwhile.
+      if (i === 3) table.remove(lookupClient(table, KEY, TCP) >> 1);
+      if (i === 4) insert(table, KEY + 1, HOW);
+    }
   },
   'expiry and freeing': (table, sweep) => {
     insert(table, KEY, HOW);
@@ -73,10 +93,15 @@ describe('ConnectionTable, killed at any write', () => {
         survivor.enterTurn();
         process.allow(writes);
         try {
-          scene(doomed, () => {
-            survivor.enterTurn();
-            doomedSweep.sweep(100_000, 1 << 30);
-          });
+          scene(
+            doomed,
+            () => {
+              survivor.enterTurn();
+              survivorSweep.sweep(1000, 1 << 30);
+              doomedSweep.sweep(name === 'a recount' ? 1000 : 100_000, 1 << 30);
+            },
+            memory,
+          );
         } catch (error) {
           if (!(error instanceof Killed)) throw error;
           wasKilled = true;
@@ -99,7 +124,25 @@ describe('ConnectionTable, killed at any write', () => {
         const restarted = new ConnectionTable(memory, 0);
         const restartedSweep = sweepOf(memory, 0, restarted);
         setRunning(memory, 0);
+        wantRecount(memory);
+        settle([restarted, survivor], [restartedSweep, survivorSweep], 1000, RECOUNT_ROUNDS);
+        // Whatever is there still is counted, and nothing else.
+        const alive = inspect(memory);
+        const { active, open } = readBackend(memory, HOW.backend);
+        const halfOpen = survivorSweep.halfOpenCount();
+        expect(
+          { active, open, taken: survivorSweep.takenCount() },
+          `after ${writes} writes`,
+        ).toEqual({
+          active: alive.live,
+          open: alive.live,
+          taken: alive.taken,
+        });
+        expect(halfOpen).toBeLessThanOrEqual(alive.live);
         settle([restarted, survivor], [restartedSweep, survivorSweep], 1000 + 60_000);
+        expect([readBackend(memory, HOW.backend).open, survivorSweep.halfOpenCount()]).toEqual([
+          0, 0,
+        ]);
         expect(inspect(memory), `after ${writes} writes`).toEqual({ live: 0, taken: 0, slots: 0 });
       }
       expect(kills).toBeGreaterThan(20);

@@ -38,6 +38,7 @@ import {
   timeoutMs,
 } from './configuration-table.ts';
 import * as record from './connection-record.ts';
+import { ConnectionRecount } from './connection-recount.ts';
 import { STATE_CLOSE, STATE_ESTABLISHED, STATE_TIME_WAIT, STATE_UDP } from './connection-states.ts';
 import type { ConnectionTable } from './connection-table.ts';
 
@@ -58,6 +59,7 @@ export const PATIENT = 0x7fffffff;
 export class ConnectionSweep {
   private readonly memory: MainMemory;
   private readonly table: ConnectionTable;
+  private readonly recount: ConnectionRecount;
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;
   private readonly lines: number;
@@ -93,6 +95,7 @@ export class ConnectionSweep {
     const bitmapWords = Math.ceil(layout.connections / 32);
     this.memory = memory;
     this.table = table;
+    this.recount = new ConnectionRecount(memory, processor, table);
     this.words = memory.words;
     this.doubles = memory.doubles;
     this.lines = layout.connectionRecords >> 2;
@@ -119,7 +122,8 @@ export class ConnectionSweep {
 
   /** The budget that brings the hand round in time, `elapsedMs` after the last step. @hot */
   budgetFor(elapsedMs: number): number {
-    const roundMs = this.urgentRounds > 0 ? URGENT_ROUND_MS : SWEEP_ROUND_MS;
+    const isUrgent = this.urgentRounds > 0 || this.recount.isUnderWay();
+    const roundMs = isUrgent ? URGENT_ROUND_MS : SWEEP_ROUND_MS;
     return Math.min(Math.ceil((this.roundWork * elapsedMs) / roundMs), this.roundWork);
   }
 
@@ -129,8 +133,12 @@ export class ConnectionSweep {
    */
   sweep(nowMs: number, budget: number): number {
     this.table.epoch.tryAdvance();
+    this.recount.step();
     this.endingCount = 0;
-    if (this.firstWord === this.endWord) return 0;
+    if (this.firstWord === this.endWord) {
+      this.recount.endRound();
+      return 0;
+    }
     this.feelPressure();
     const wanted = this.pressure > 0 ? budget * PRESSURE_BUDGET : budget;
     let left = Math.min(wanted, this.roundWork);
@@ -189,6 +197,7 @@ export class ConnectionSweep {
   /** @hot */
   private endRound(): void {
     this.hand = this.firstWord;
+    this.recount.endRound();
     if (this.urgentRounds > 0) this.urgentRounds = (this.urgentRounds - 1) | 0;
     if (this.level === 0) return;
     const isFull = this.takenCount() > this.pressureLimit;
@@ -199,7 +208,7 @@ export class ConnectionSweep {
   /** What the sweep owes to one taken record. @hot */
   private look(number: number, nowMs: number): void {
     const line = this.lines + (number << record.RECORD_SHIFT);
-    const life = this.words[line];
+    const life = this.recount.carry(line, this.words[line]);
     const state = life & record.LIFE_STATE;
     if (state === record.LIFE_LIVE || state === record.LIFE_HALF_OPEN) {
       if (this.configuration >= 0) this.expire(number, line, nowMs);

@@ -4,10 +4,17 @@ import { builtModule } from '../../test/support/built-module.ts';
 import { inspect, setRunning, settle, sweepOf } from '../../test/support/connection-fixture.ts';
 import type { TortureInput, TortureResult } from '../../test/support/connection-torture.ts';
 import { readCounters } from '../memory/counters.ts';
-import { computeLayout } from '../memory/layout.ts';
+import { computeLayout, HEADER_BOOK } from '../memory/layout.ts';
 import { formatMainMemory, type MainMemory } from '../memory/region.ts';
-import { readBackend } from './connection-backends.ts';
+import {
+  BACKEND_ACTIVE,
+  BACKEND_OPEN,
+  backendCounters,
+  backendCountersBase,
+  readBackend,
+} from './connection-backends.ts';
 import { LIFE_FOUND, LIFE_LIVE, LINE_MARKS, LINE_WORDS } from './connection-record.ts';
+import { wantRecount } from './connection-recount.ts';
 import { SEEN_CLOSE } from './connection-states.ts';
 import { ConnectionTable } from './connection-table.ts';
 
@@ -46,7 +53,14 @@ it('holds its invariants while two processors fight over the same few connection
   const inputs = [0, 1].map((processor) => {
     return { buffer, claims, processor, seed, milliseconds: MILLISECONDS };
   });
+  // As if processors had been killed before: recounts put it right while the two go on.
+  const wrong = backendCounters(backendCountersBase(memory, 1), 1);
+  for (const gauge of [BACKEND_ACTIVE, BACKEND_OPEN]) memory.doubles[wrong + gauge] += 5;
+  const timer = setInterval(() => wantRecount(memory), 20);
   const results = await Promise.all(inputs.map(run));
+  clearInterval(timer);
+  console.log(`${memory.header(HEADER_BOOK)} recounts`);
+  expect(memory.header(HEADER_BOOK)).toBeGreaterThan(2);
   console.log(JSON.stringify(results));
   for (const result of results) {
     expect(result.faults).toEqual([]);

@@ -104,8 +104,9 @@ export function settle(
   tables: readonly ConnectionTable[],
   sweeps: readonly ConnectionSweep[],
   nowMs: number,
+  rounds = 12,
 ): void {
-  for (let i = 0; i < 12; i++) {
+  for (let i = 0; i < rounds; i++) {
     for (const [p, table] of tables.entries()) {
       table.enterTurn();
       sweeps[p].sweep(nowMs, 1 << 30);
