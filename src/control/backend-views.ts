@@ -2,7 +2,6 @@
 // answers of `GET /v1/backends`. Pure but for reading main memory; the shapes are in backend-view.ts.
 // What is not known is null there, never left out.
 
-import type { BackendOutput } from '../distribution/synthesis.ts';
 import type { HealthState } from '../health/checker.ts';
 import type { LoadReport } from '../load/load-report.ts';
 import type { BackendObserver } from './backend-observer.ts';
@@ -17,6 +16,7 @@ import type {
 import { backendKey, type Ids } from './compile-configuration.ts';
 import type { Configuration, ServiceConfiguration } from './config/schema.ts';
 import { drainView } from './drain.ts';
+import { headline, withCause } from './headline.ts';
 import type { Master } from './master.ts';
 
 export interface ViewSources {
@@ -61,7 +61,7 @@ function backendViewOf(
   const health = sources.health(key);
   const report = master.report(key);
   const drain = drainOf(master, key, nowMs);
-  const reasons: ReasonView[] = [...(output?.reasons ?? [])];
+  const reasons: ReasonView[] = (output?.reasons ?? []).map((each) => withCause(each, health));
   const asked = output?.connectionLimit;
   const limits = [backend['connection-limit'], asked === 0 ? undefined : asked];
   const limit = Math.min(...limits.map((each) => each ?? Number.POSITIVE_INFINITY));
@@ -81,7 +81,7 @@ function backendViewOf(
       published: output?.weight ?? backend.weight,
       share: output?.share ?? 0,
     },
-    why: whyOf(output, health),
+    why: headline(output?.reasons ?? [], health),
     reasons,
     health: health === undefined ? null : healthView(health, nowMs),
     report: report === undefined ? null : reportView(report, nowMs),
@@ -112,12 +112,6 @@ function stateOf(
   if (report?.wish?.administrative === 'drain') return 'draining';
   if (report?.wish?.operational === 'down') return 'down';
   return health?.status ?? 'up';
-}
-
-function whyOf(output: BackendOutput | undefined, health: HealthState | undefined): string {
-  const last = output?.reasons.at(-1)?.text;
-  if (last !== undefined) return last;
-  return health?.cause ?? 'nothing has been decided yet';
 }
 
 function healthView(health: HealthState, nowMs: number): HealthView {

@@ -22,6 +22,7 @@ import {
 import { compileDistribution } from './compile-health.ts';
 import type { Configuration, ServiceConfiguration } from './config/schema.ts';
 import { drainEndsConnections } from './drain.ts';
+import { headline } from './headline.ts';
 import { OperatorChanges } from './operator-changes.ts';
 
 export interface MasterParts {
@@ -185,7 +186,8 @@ export class Master implements ReportSink {
     const moved = now.backends.flatMap((backend) => {
       const old = before?.backends.find((each) => each.name === backend.name);
       if (old === undefined || old.weight === backend.weight) return [];
-      const why = backend.reasons.at(-1)?.text ?? '';
+      const health = this.parts.health(backendKey(name, backend.name));
+      const why = headline(backend.reasons, health);
       return [`${backend.name} ${shown(old)} → ${shown(backend)} (${why})`];
     });
     if (moved.length > 0) log.info(`${name}: ${moved.join(', ')}`);

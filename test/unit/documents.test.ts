@@ -133,6 +133,19 @@ services: [{ name: s, address: 10.1.0.9, protocol: tcp, port: 80, backends: [{ n
   });
 });
 
+describe('docs/reference/distribution.md', () => {
+  it('has the code of every reason, and no other', () => {
+    const program = ['reasons', 'synthesis', 'availability']
+      .map((name) => readText(`src/distribution/${name}.ts`))
+      .join('\n');
+    const given = new Set([...program.matchAll(/reason\(\s*'([a-z-]+)'/g)].map(([, code]) => code));
+    for (const code of ['drain', 'maintenance']) given.add(code);
+    const text = readText('docs/reference/distribution.md').split('## Reasons')[1];
+    const named = [...text.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, code]) => code);
+    expect(named.sort()).toEqual([...given].sort());
+  });
+});
+
 describe('docs/reference/control-socket.md', () => {
   const text = readText('docs/reference/control-socket.md');
 
