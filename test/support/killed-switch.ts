@@ -11,8 +11,18 @@ import { type LabProcess, start, topFolder, waitUntil } from '../../src/lab/comm
 import type { LoadReport } from '../../src/lab/http-load-report.ts';
 import type { LabNetwork } from '../../src/lab/network.ts';
 import type { WeirProcess } from '../../src/lab/weir-process.ts';
+import { COUNTER_CONNECTIONS_TAKEN, sumCounter } from '../../src/memory/counters.ts';
 import { OWNER_FREE, OWNER_INTERFACE } from '../../src/memory/frame-pool.ts';
-import { attachMainMemory } from '../../src/memory/region.ts';
+import { MAX_BACKENDS } from '../../src/memory/layout.ts';
+import { attachMainMemory, type MainMemory } from '../../src/memory/region.ts';
+import { readBackend } from '../../src/tables/connection-backends.ts';
+import {
+  LIFE_CLOSING,
+  LIFE_FOUND,
+  LIFE_FREE,
+  LIFE_LIVE,
+  RECORD_SHIFT,
+} from '../../src/tables/connection-record.ts';
 
 const UNHARMED = {
   open: 0,
@@ -104,14 +114,40 @@ export interface FramesAtRest {
   readonly elsewhere: number;
 }
 
-/** Reads out of the switch's main memory who owns each frame. */
-export function framesAtRest(weir: WeirProcess): FramesAtRest {
+/** A copy of the switch's main memory, a moment of it after the other. */
+function copyMemory(weir: WeirProcess): MainMemory {
   const folder = `/proc/${weir.pid('supervisor')}/fd`;
   const isMemory = (fd: string) => readlinkSync(`${folder}/${fd}`).includes('weir main memory');
   const bytes = readFileSync(`${folder}/${readdirSync(folder).find(isMemory)}`);
   const copy = new ArrayBuffer(bytes.length);
   new Uint8Array(copy).set(bytes);
-  const { words, layout } = attachMainMemory(copy);
+  return attachMainMemory(copy);
+}
+
+/** What the gauges say of all connections, and what the records do: live, and those that are open. */
+export function connectionsAtRest(weir: WeirProcess) {
+  const memory = copyMemory(weir);
+  const { words, layout } = memory;
+  const gauges = { live: 0, open: 0, taken: sumCounter(memory, COUNTER_CONNECTIONS_TAKEN) };
+  for (let id = 0; id < MAX_BACKENDS; id += 1) {
+    const { active, open } = readBackend(memory, id);
+    gauges.live += active;
+    gauges.open += open;
+  }
+  const records = { live: 0, open: 0, taken: 0 };
+  for (let number = 0; number < layout.connections; number += 1) {
+    const life = words[(layout.connectionRecords >> 2) + (number << RECORD_SHIFT)];
+    if (life !== LIFE_FREE) records.taken += 1;
+    if ((life & LIFE_FOUND) !== LIFE_LIVE) continue;
+    records.live += 1;
+    if ((life & LIFE_CLOSING) === 0) records.open += 1;
+  }
+  return { gauges, records };
+}
+
+/** Reads out of the switch's main memory who owns each frame. */
+export function framesAtRest(weir: WeirProcess): FramesAtRest {
+  const { words, layout } = copyMemory(weir);
   let free = 0;
   let elsewhere = 0;
   const bySocket: Record<string, number> = {};
