@@ -12,7 +12,7 @@
 // wherever that queue is polled. Flows that share a group (beyond 65,536 flows) may meet in it, and are
 // then counted as late though each is in order; packets, lost ones and the longest gap are always right.
 
-import { BpfAssembler, R0, R1, R2, R3, R4, R5, R6, R8, R9, R10 } from '../sys/bpf-assembler.ts';
+import { BpfAssembler, R0, R1, R2, R3, R4, R5, R6, R8, R9 } from '../sys/bpf-assembler.ts';
 import type { BpfMeter } from './bpf-meter.ts';
 import {
   GENERATED_LENGTH,
@@ -27,10 +27,8 @@ import {
 
 const XDP_DROP = 1;
 const XDP_PASS = 2;
-const HELPER_MAP_LOOKUP = 1;
 const HELPER_TIME = 5;
 const NETWORK = 14;
-const TRANSPORT = 34;
 const IPV4 = 0x0008;
 const UDP = 17;
 const WINDOW = 64;
@@ -125,32 +123,4 @@ export function receiverInstructions(maps: ReceiverMaps): Uint8Array {
     meter.record(program, R9, 'latency');
   }
   return program.move(R0, XDP_DROP).exit().label('pass').move(R0, XDP_PASS).exit().assemble();
-}
-
-/** Counts IPv4 packets of one protocol in element 0 of the map and drops them; passes all else. */
-export function counterInstructions(mapFd: number, protocol: number): Uint8Array {
-  return new BpfAssembler()
-    .loadWord(R6, R1, 0)
-    .loadWord(R2, R1, 4)
-    .copy(R3, R6)
-    .addImmediate(R3, TRANSPORT)
-    .jumpIfGreater(R3, R2, 'pass')
-    .loadHalf(R2, R6, 12)
-    .jumpIfNotEqual(R2, IPV4, 'pass')
-    .loadByte(R2, R6, NETWORK + 9)
-    .jumpIfNotEqual(R2, protocol, 'pass')
-    .storeWord(R10, -4, 0)
-    .copy(R2, R10)
-    .addImmediate(R2, -4)
-    .loadMap(R1, mapFd)
-    .call(HELPER_MAP_LOOKUP)
-    .jumpIfEqual(R0, 0, 'pass')
-    .move(R1, 1)
-    .atomicAdd(R0, 0, R1)
-    .move(R0, XDP_DROP)
-    .exit()
-    .label('pass')
-    .move(R0, XDP_PASS)
-    .exit()
-    .assemble();
 }

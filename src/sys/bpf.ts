@@ -94,13 +94,6 @@ export function updateMapWord(mapFd: number, key: number, value: number): void {
   updateMapValue(mapFd, key, new Uint32Array([value]));
 }
 
-/** Reads an element of a map with 32-bit keys and 64-bit values. @throws SystemError */
-export function readMapCounter(mapFd: number, key: number): bigint {
-  const value = new BigUint64Array(1);
-  readMapValue(mapFd, key, value);
-  return value[0];
-}
-
 /** BPF_F_TEST_XDP_LIVE_FRAMES: what the program decides of a frame is really done. */
 const LIVE_FRAMES = 2;
 const LIVE_BATCH = 64;
