@@ -24,7 +24,6 @@ export interface EstimateNow {
   readonly ageMs: number;
   /** Whether the estimate has grown by something since the synthesis before. */
   readonly isNew: boolean;
-  readonly sample?: LoadSample;
   readonly estimate?: LoadEstimate;
   readonly report?: { readonly sequence: number; readonly receivedAtMs: number };
 }
@@ -45,22 +44,27 @@ export function estimateLoad(
   const older = before?.estimate;
   const measured = measuredTime(settings, answerTimeMs);
   const alone = measured && {
-    sample: measured,
     isNew: true,
     estimate: smooth(older, measured, carried, settings.smoothing),
   };
   if (report === undefined) return { standing: 'none', ageMs: 0, isNew: false, ...alone };
   const ageMs = Math.max(0, nowMs - report.receivedAtMs);
   if (!(ageMs <= settings.expiryMs)) return { standing: 'expired', ageMs, isNew: false, ...alone };
-  const sample = loadSample(report.figures, settings.errorPenalty, answerTimeMs);
   if (takingMs < settings.blackoutMs) {
-    return { standing: 'blackout', ageMs, isNew: false, sample };
+    return { standing: 'blackout', ageMs, isNew: false };
   }
   const seen = before?.report;
   const isNew = seen?.sequence !== report.sequence || seen.receivedAtMs !== report.receivedAtMs;
-  const estimate = isNew ? smooth(older, sample, carried, settings.smoothing) : older;
+  const estimate = isNew
+    ? smooth(
+        older,
+        loadSample(report.figures, settings.errorPenalty, answerTimeMs),
+        carried,
+        settings.smoothing,
+      )
+    : older;
   const { sequence, receivedAtMs } = report;
-  return { standing: 'usable', ageMs, isNew, sample, estimate, report: { sequence, receivedAtMs } };
+  return { standing: 'usable', ageMs, isNew, estimate, report: { sequence, receivedAtMs } };
 }
 
 /** least-response-time needs no report: what the data plane measures is new each time. */

@@ -29,12 +29,8 @@ const MEMORY_PRESSURE_FACTOR = 2;
 
 export interface LoadSample {
   readonly utilization?: number;
-  /** What the utilisation was made from, in words and per cent: 'CPU 82 %'. */
-  readonly utilizationText?: string;
   readonly rate?: number;
-  readonly rateText?: string;
   readonly timeMs?: number;
-  readonly timeText?: string;
 }
 
 /** Reads one report. `answerTimeMs` is what the data plane measured, for reports without a time. */
@@ -43,10 +39,28 @@ export function loadSample(
   errorPenalty: number,
   answerTimeMs?: number,
 ): LoadSample {
+  const utilization = utilizationOf(figures, errorPenalty, undefined);
+  const rate = rateOf(figures);
+  const timeMs = timeOf(figures, answerTimeMs);
   return {
-    ...utilizationOf(figures, errorPenalty),
-    ...rateOf(figures),
-    ...timeOf(figures, answerTimeMs),
+    ...(utilization !== undefined && { utilization }),
+    ...(rate !== undefined && { rate }),
+    ...(timeMs !== undefined && { timeMs }),
+  };
+}
+
+/** What the three were made from, in words: 'CPU 82 %', '120 requests/s'; empty when absent. */
+export function loadTexts(figures: LoadFigures, errorPenalty: number, answerTimeMs?: number) {
+  const utilization: string[] = [];
+  utilizationOf(figures, errorPenalty, utilization);
+  const rate = rateOf(figures);
+  const requests = figures.requestsPerSecond === undefined ? 'connections' : 'requests';
+  const timeMs = timeOf(figures, answerTimeMs);
+  const answers = figures.executionTimeMs === undefined ? 'first answers after' : 'requests take';
+  return {
+    utilization: utilization.join(', '),
+    rate: rate === undefined ? '' : `${rounded(rate)} ${requests}/s`,
+    time: timeMs === undefined ? '' : `${answers} ${rounded(timeMs)} ms`,
   };
 }
 
@@ -55,33 +69,34 @@ export function percent(part: number): string {
   return `${Math.round(part * 100)} %`;
 }
 
-function utilizationOf(figures: LoadFigures, errorPenalty: number): LoadSample {
+/** Says in `texts`, if given, what it is made from. */
+function utilizationOf(
+  figures: LoadFigures,
+  errorPenalty: number,
+  texts: string[] | undefined,
+): number | undefined {
   const application = within(figures.applicationUtilization, MAX_UTILIZATION);
-  const cpu = within(figures.cpuUtilization, MAX_UTILIZATION);
-  let utilization = application ?? cpu;
-  if (utilization === undefined) return {};
-  const texts = [`${application === undefined ? 'CPU' : 'application'} ${percent(utilization)}`];
+  let utilization = application ?? within(figures.cpuUtilization, MAX_UTILIZATION);
+  if (utilization === undefined) return undefined;
+  texts?.push(`${application === undefined ? 'CPU' : 'application'} ${percent(utilization)}`);
   const cpuPressure = within(figures.cpuPressure, 1) ?? 0;
   const fullness = Math.min(1, Math.max(0, (utilization - NEARLY_FULL) / (1 - NEARLY_FULL)));
   if (application === undefined && cpuPressure > 0 && fullness > 0) {
     utilization += fullness * CPU_PRESSURE_FACTOR * cpuPressure;
-    texts.push(`tasks waiting for a CPU ${percent(cpuPressure)} of the time`);
+    texts?.push(`tasks waiting for a CPU ${percent(cpuPressure)} of the time`);
   }
   const memoryPressure = within(figures.memoryPressure, 1) ?? 0;
   if (MEMORY_PRESSURE_FACTOR * memoryPressure > utilization) {
     utilization = MEMORY_PRESSURE_FACTOR * memoryPressure;
-    texts.push(`tasks waiting for memory ${percent(memoryPressure)} of the time`);
+    texts?.push(`tasks waiting for memory ${percent(memoryPressure)} of the time`);
   }
   const errors = errorsPerRequest(figures);
   const penalty = errors * (Number.isFinite(errorPenalty) ? Math.max(0, errorPenalty) : 0);
   if (penalty > 0) {
     utilization += penalty;
-    texts.push(`errors ${percent(errors)} of the requests`);
+    texts?.push(`errors ${percent(errors)} of the requests`);
   }
-  return {
-    utilization: Math.min(MAX_UTILIZATION, utilization),
-    utilizationText: texts.join(', '),
-  };
+  return Math.min(MAX_UTILIZATION, utilization);
 }
 
 function errorsPerRequest(figures: LoadFigures): number {
@@ -91,20 +106,14 @@ function errorsPerRequest(figures: LoadFigures): number {
   return requests > 0 ? Math.min(1, errors / requests) : 1;
 }
 
-function rateOf(figures: LoadFigures): LoadSample {
-  const requests = within(figures.requestsPerSecond, MAX_RATE);
-  const rate = requests ?? within(figures.connectionsPerSecond, MAX_RATE);
-  if (rate === undefined || rate === 0) return {};
-  const what = requests === undefined ? 'connections' : 'requests';
-  return { rate, rateText: `${rounded(rate)} ${what}/s` };
+function rateOf(figures: LoadFigures): number | undefined {
+  const rate = within(figures.requestsPerSecond ?? figures.connectionsPerSecond, MAX_RATE);
+  return rate === 0 ? undefined : rate;
 }
 
-function timeOf(figures: LoadFigures, answerTimeMs: number | undefined): LoadSample {
-  const execution = within(figures.executionTimeMs, MAX_TIME_MS);
-  const timeMs = execution ?? within(answerTimeMs, MAX_TIME_MS);
-  if (timeMs === undefined || timeMs === 0) return {};
-  const what = execution === undefined ? 'first answers after' : 'requests take';
-  return { timeMs, timeText: `${what} ${rounded(timeMs)} ms` };
+function timeOf(figures: LoadFigures, answerTimeMs: number | undefined): number | undefined {
+  const timeMs = within(figures.executionTimeMs ?? answerTimeMs, MAX_TIME_MS);
+  return timeMs === 0 ? undefined : timeMs;
 }
 
 /** Three digits that count: 0.0123, 4.57, 812. */

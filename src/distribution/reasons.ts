@@ -7,8 +7,7 @@
 import { type Availability, isTaking } from './availability.ts';
 import type { Derivation } from './derivation.ts';
 import { foreignLoad, IDLE_UTILIZATION } from './even-load.ts';
-import type { LoadSample } from './load-figures.ts';
-import { percent, rounded } from './load-figures.ts';
+import { loadTexts, percent, rounded } from './load-figures.ts';
 import type { Reason } from './service-distribution.ts';
 import type { DistributionSettings } from './settings.ts';
 
@@ -94,6 +93,7 @@ function report(settings: DistributionSettings, derivation: Derivation): Reason[
       if (load.estimate !== undefined) break;
       return [reason('no-report', 'no load report: the configured weight stands')];
     case 'expired': {
+      if (load.estimate !== undefined) break;
       const text = `${server}: older than ${seconds(settings.expiryMs)}, counts no more`;
       return [reason('expired', text, { ageMs })];
     }
@@ -102,26 +102,30 @@ function report(settings: DistributionSettings, derivation: Derivation): Reason[
       return [reason('blackout', `${server}: not used for another ${left}, a newcomer`, { ageMs })];
     }
   }
-  const said = claims(settings, load.sample ?? {});
-  if (derivation.wanted === undefined || said === undefined) {
+  if (derivation.wanted === undefined) {
     const text = `${server}: without the figures that ${settings.algorithm} needs`;
     return [reason('no-figures', text, { ageMs })];
   }
   return [
-    reason('report', `${server}: ${said}, ${beside(settings, derivation)}`, {
-      ageMs,
-      mean: derivation.mean,
-    }),
+    reason(
+      'report',
+      `${server}: ${claims(settings, derivation)}, ${beside(settings, derivation)}`,
+      {
+        ageMs,
+        mean: derivation.mean,
+      },
+    ),
     ...estimates(settings, derivation),
   ];
 }
 
-/** The figures of a report that the algorithm looks at. */
-function claims({ algorithm }: DistributionSettings, sample: LoadSample): string | undefined {
-  const { utilizationText, rateText, timeText } = sample;
-  if (algorithm === 'least-response-time') return timeText;
-  if (algorithm === 'even-load') return utilizationText;
-  return rateText === undefined ? undefined : `${rateText} at ${utilizationText}`;
+/** The figures of a report that the algorithm looks at; empty when they are not there. */
+function claims({ algorithm, errorPenalty }: DistributionSettings, { input, load }: Derivation) {
+  // An expired report says nothing any more; what the data plane measured still may.
+  const figures = load.standing === 'usable' ? (input.report?.figures ?? {}) : {};
+  const { utilization, rate, time } = loadTexts(figures, errorPenalty, input.answerTimeMs);
+  if (algorithm === 'least-response-time') return time;
+  return algorithm === 'even-load' ? utilization : `${rate} at ${utilization}`;
 }
 
 function beside({ algorithm }: DistributionSettings, { mean }: Derivation): string {
@@ -152,8 +156,8 @@ function estimates(
   reasons.push(reason('smoothed', `smoothed ${percent(utilization)}`, { utilization }));
   if (!herdGuard || slope === undefined) return reasons;
   const foreign = foreignLoad({ utilization, slope, carried });
-  if (foreign >= 0.05) {
-    const text = `about ${percent(Math.min(foreign, utilization))} of that is not from our connections`;
+  if (foreign >= 0.1) {
+    const text = `of which perhaps ${percent(Math.min(foreign, utilization))} is not from our connections`;
     reasons.push(reason('foreign-load', text, { foreign }));
   }
   const { guarded } = derivation;
@@ -235,7 +239,7 @@ function result({ isTaking: taking, exactWeight, weight, share }: Derivation): R
 /** 'agent b1, 0.8 s ago'. */
 function who(report: Derivation['input']['report'], ageMs: number): string {
   return report === undefined
-    ? 'measured'
+    ? 'measured here'
     : `${report.source} ${report.identity}, ${seconds(ageMs)} ago`;
 }
 

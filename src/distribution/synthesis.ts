@@ -149,7 +149,11 @@ function derive(
     nowMs,
   );
   return {
-    ...known,
+    input,
+    before,
+    baseWeight: known.baseWeight,
+    wishedFactor: known.wishedFactor,
+    standing: known.standing,
     isTaking: taking,
     takingMs,
     assignments,
