@@ -53,6 +53,10 @@ export class ConnectionRecount {
   private readonly doubles: Float64Array;
   private readonly header: number;
   private readonly shown: number;
+  /** Counters of processor 0, and how far the next one's are from them. */
+  private readonly counters: number;
+  private readonly backends: number;
+  private readonly backendsStride: number;
   /** The book as of the last step. */
   private book = NOT_LOOKED_YET;
   private isShown = true;
@@ -75,6 +79,9 @@ export class ConnectionRecount {
     this.doubles = memory.doubles;
     this.header = memory.layout.header >> 2;
     this.shown = memory.processorWord(processor, PROCESSOR_BOOK);
+    this.counters = countersBase(memory, 0);
+    this.backends = backendCountersBase(memory, 0);
+    this.backendsStride = backendCountersBase(memory, 1) - this.backends;
   }
 
   /** Whether there are records to be carried over. @hot */
@@ -155,17 +162,16 @@ export class ConnectionRecount {
   private strikeOut(): void {
     const old = (this.book + 1) & 1;
     const end = Math.min(this.nextBackend + STRUCK_OUT_AT_ONCE, MAX_BACKENDS);
-    const first = backendCountersBase(this.memory, 0) + old * BACKEND_SECOND_BOOK;
-    const stride = (backendCountersBase(this.memory, 1) - backendCountersBase(this.memory, 0)) | 0;
+    const first = (this.backends + old * BACKEND_SECOND_BOOK) | 0;
     for (let backend = this.nextBackend; backend < end; backend++) {
       const place = backendCounters(first, backend);
-      this.strike(place + BACKEND_ACTIVE, stride);
-      this.strike(place + BACKEND_OPEN, stride);
+      this.strike(place + BACKEND_ACTIVE, this.backendsStride);
+      this.strike(place + BACKEND_OPEN, this.backendsStride);
     }
     this.nextBackend = end;
     if (end < MAX_BACKENDS) return;
     this.nextBackend = 0;
-    const counters = countersBase(this.memory, 0) + old * SECOND_BOOK;
+    const counters = (this.counters + old * SECOND_BOOK) | 0;
     this.strike(counters + COUNTER_CONNECTIONS_TAKEN, COUNTERS_SIZE >> 3);
     this.strike(counters + COUNTER_HALF_OPEN, COUNTERS_SIZE >> 3);
     this.settled = this.book;

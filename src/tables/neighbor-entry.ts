@@ -95,6 +95,8 @@ export const NEIGHBOR_TIMINGS = {
   recycleMs: 60_000,
   /** The same for one that no packet has ever wanted: made by somebody's question only. */
   recycleNeverUsedMs: 1_000,
+  /** Times are not refreshed more often, lest their cache line travel with every packet. */
+  touchMs: 1_000,
   /** After this long a writer is taken for dead, and a claim for lost. */
   takeoverMs: 1_000,
 } as const;
@@ -113,6 +115,33 @@ export function isOld(now: number, then: number, ms: number): boolean {
 /** Whether a neighbor in this state has a MAC address that may be used. @hot */
 export function isUsable(state: number): boolean {
   return ((USABLE_STATES >>> state) & 1) !== 0;
+}
+
+/** Whether a packet may be sent to the neighbor and nothing be written for it. @hot */
+export function isAtRest(words: Int32Array, at: number, now: number): boolean {
+  if (words[at + USED] === 0) return false;
+  if (isOld(now, words[at + LAST_USED], NEIGHBOR_TIMINGS.touchMs)) return false;
+  const asked = words[at + LAST_PROBE_AT];
+  switch (words[at + STATE]) {
+    case NEIGHBOR_PERMANENT:
+      return true;
+    case NEIGHBOR_REACHABLE:
+      return !isOld(now, words[at + CONFIRMED_AT], NEIGHBOR_TIMINGS.reachableMs);
+    case NEIGHBOR_DELAY:
+      return !isOld(now, asked, NEIGHBOR_TIMINGS.delayMs);
+    case NEIGHBOR_PROBE:
+      return !isOld(now, asked, NEIGHBOR_TIMINGS.retryMs);
+    default:
+      return false;
+  }
+}
+
+/** Whether the place of an entry may be given to another neighbor. @hot */
+export function isRecyclable(words: Int32Array, at: number, now: number): boolean {
+  if (words[at + STATE] === NEIGHBOR_PERMANENT) return false;
+  const { recycleNeverUsedMs, recycleMs } = NEIGHBOR_TIMINGS;
+  const ms = words[at + USED] === 0 ? recycleNeverUsedMs : recycleMs;
+  return isOld(now, words[at + LAST_USED], ms);
 }
 
 /** Where the search for a key begins: 0 … MAX_NEIGHBORS - 1. @hot */

@@ -35,8 +35,6 @@ export const WAIT = 3;
 export const UNREACHABLE = 4;
 
 const TIMINGS = entry.NEIGHBOR_TIMINGS;
-/** Times are not refreshed more often, lest their cache line travel with every packet. */
-const TOUCH_MS = 1000;
 const READ_ATTEMPTS = 4;
 /** Filling an entry takes another processor some nanoseconds, unless it is interrupted. */
 const CLAIM_ATTEMPTS = 64;
@@ -105,7 +103,7 @@ export class NeighborTable {
         this.foundIndex = index;
         this.foundKey = key;
         return index;
-      } else if (recyclable === NOT_FOUND && this.isRecyclable(at, now)) {
+      } else if (recyclable === NOT_FOUND && entry.isRecyclable(this.words, at, now)) {
         recyclable = index;
       }
       index = (index + 1) & (MAX_NEIGHBORS - 1);
@@ -159,7 +157,10 @@ export class NeighborTable {
   use(index: number, now: number): number {
     const { words } = this;
     const at = this.at(index);
-    if (entry.isOld(now, words[at + entry.LAST_USED], TOUCH_MS) || words[at + entry.USED] === 0) {
+    if (
+      entry.isOld(now, words[at + entry.LAST_USED], TIMINGS.touchMs) ||
+      words[at + entry.USED] === 0
+    ) {
       words[at + entry.LAST_USED] = now;
       words[at + entry.USED] = 1;
     }
@@ -179,23 +180,7 @@ export class NeighborTable {
 
   /** Whether `use` would say SEND now, and change nothing. @hot */
   isAtRest(index: number, now: number): boolean {
-    const { words } = this;
-    const at = this.at(index);
-    if (words[at + entry.USED] === 0) return false;
-    if (entry.isOld(now, words[at + entry.LAST_USED], TOUCH_MS)) return false;
-    const asked = words[at + entry.LAST_PROBE_AT];
-    switch (words[at + entry.STATE]) {
-      case entry.NEIGHBOR_PERMANENT:
-        return true;
-      case entry.NEIGHBOR_REACHABLE:
-        return !entry.isOld(now, words[at + entry.CONFIRMED_AT], TIMINGS.reachableMs);
-      case entry.NEIGHBOR_DELAY:
-        return !entry.isOld(now, asked, TIMINGS.delayMs);
-      case entry.NEIGHBOR_PROBE:
-        return !entry.isOld(now, asked, TIMINGS.retryMs);
-      default:
-        return false;
-    }
+    return entry.isAtRest(this.words, this.at(index), now);
   }
 
   /** 1 when whoever holds packets for the neighbor must ask again; call it about every turn. @hot */
@@ -231,7 +216,7 @@ export class NeighborTable {
     const at = this.at(index);
     const state = words[at + entry.STATE];
     if (!entry.isUsable(state) || state === entry.NEIGHBOR_PERMANENT) return;
-    if (entry.isOld(now, words[at + entry.CONFIRMED_AT], TOUCH_MS)) {
+    if (entry.isOld(now, words[at + entry.CONFIRMED_AT], TIMINGS.touchMs)) {
       words[at + entry.CONFIRMED_AT] = now;
     }
     if (state !== entry.NEIGHBOR_REACHABLE) this.change(at, state, entry.NEIGHBOR_REACHABLE);
@@ -363,14 +348,6 @@ export class NeighborTable {
     return index;
   }
 
-  /** @hot */
-  private isRecyclable(at: number, now: number): boolean {
-    const { words } = this;
-    if (words[at + entry.STATE] === entry.NEIGHBOR_PERMANENT) return false;
-    const ms = words[at + entry.USED] === 0 ? TIMINGS.recycleNeverUsedMs : TIMINGS.recycleMs;
-    return entry.isOld(now, words[at + entry.LAST_USED], ms);
-  }
-
   /** Gives an entry to another neighbor, while nobody can be learning the old one's address. @hot */
   private recycle(index: number, interfaceNumber: number, address: number, now: number): number {
     const { words } = this;
@@ -379,7 +356,7 @@ export class NeighborTable {
     if (ticket === 0) return BUSY;
     const key = Atomics.load(words, at + entry.KEY);
     let claimed = BUSY;
-    if (key > 0 && this.isRecyclable(at, now)) {
+    if (key > 0 && entry.isRecyclable(words, at, now)) {
       // Whoever was superseded while learning for the old neighbor can publish no more.
       Atomics.add(words, at + entry.VERSION, 2);
       claimed = this.claim(index, key, interfaceNumber, address, now);

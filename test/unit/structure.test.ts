@@ -138,7 +138,6 @@ describe('files', () => {
   /** Longer ones, each with its reason. */
   const LONG_FILES: Readonly<Record<string, string>> = {
     'src/control/config/parse.test.ts': 'a table of faulty files, one case after the other',
-    'src/tables/neighbor-table.ts': 'one structure without locks: readers and writers side by side',
     'src/tables/connection-table.test.ts': 'the whole life of a record, against a Map',
   };
   const OWN = [...ALL, ...filesBelow('test', '.ts'), ...filesBelow('bench', '.ts')];
