@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { release } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { builtModule, spawnModule } from '../../test/support/built-module.ts';
@@ -6,6 +8,13 @@ import { closeFd } from './libc.ts';
 import { attachMemoryFile, createMemoryFile, PAGE_SIZE, RANGE_SIZE } from './main-memory.ts';
 
 const SIZE = 4 << 20;
+
+/** MADV_COLLAPSE is of Linux 6.1, and of kernels that know huge pages which nobody has set aside. */
+function canCollapse(): boolean {
+  const [major, minor] = release().split('.').map(Number);
+  const isNew = major > 6 || (major === 6 && minor >= 1);
+  return isNew && existsSync('/sys/kernel/mm/transparent_hugepage');
+}
 
 describe('the reserved range', () => {
   it('has the memory file at its start and rings behind it', () => {
@@ -48,6 +57,30 @@ describe('the reserved range', () => {
     const range = attachMemoryFile(file.fd, SIZE);
     expect(() => range.mapRing(file.fd, RANGE_SIZE - SIZE, 0)).toThrow(/no room for/);
     closeFd(file.fd);
+  });
+
+  it.skipIf(!canCollapse())('is made of huge pages, and others who map it have them', async () => {
+    // A try may meet memory in which no 2 MiB lie together; several do not.
+    const files = Array.from({ length: 4 }, () => createMemoryFile('weir-test', SIZE));
+    const file = files.find(({ hugePages }) => hugePages);
+    if (file === undefined) throw new Error('no file got huge pages');
+    const module = builtModule('src/sys/main-memory.ts');
+    const child = spawnModule(
+      `import { readFileSync } from 'node:fs';
+       import { attachMemoryFile } from '${module}';
+       const words = new Int32Array(attachMemoryFile(3, ${SIZE}).buffer);
+       for (let i = 0; i < ${SIZE / 4}; i += 1024) words[i] = 1;
+       const map = readFileSync('/proc/self/smaps', 'utf8').split(/^(?=[0-9a-f]+-)/m)
+         .find((each) => /memfd:weir-test/.test(each));
+       const kilobytes = (name) => Number(new RegExp('^' + name + ': *([0-9]+)', 'm').exec(map)[1]);
+       process.stdout.write(String(kilobytes('ShmemPmdMapped') + kilobytes('Shared_Hugetlb') +
+         kilobytes('Private_Hugetlb')));`,
+      [file.fd],
+    );
+    const output = text(child.stdout!);
+    await once(child, 'exit');
+    expect(Number(await output) * 1024).toBe(SIZE);
+    for (const { fd } of files) closeFd(fd);
   });
 
   it('is the same memory in another process, at the same offsets', async () => {
