@@ -42,7 +42,8 @@ export function estimateLoad(
   nowMs: number,
 ): EstimateNow {
   const older = before?.estimate;
-  const measured = measuredTime(settings, answerTimeMs);
+  const isNewcomer = takingMs < settings.blackoutMs;
+  const measured = isNewcomer ? undefined : measuredTime(settings, answerTimeMs);
   const alone = measured && {
     isNew: true,
     estimate: smooth(older, measured, carried, settings.smoothing),
@@ -50,9 +51,7 @@ export function estimateLoad(
   if (report === undefined) return { standing: 'none', ageMs: 0, isNew: false, ...alone };
   const ageMs = Math.max(0, nowMs - report.receivedAtMs);
   if (!(ageMs <= settings.expiryMs)) return { standing: 'expired', ageMs, isNew: false, ...alone };
-  if (takingMs < settings.blackoutMs) {
-    return { standing: 'blackout', ageMs, isNew: false };
-  }
+  if (isNewcomer) return { standing: 'blackout', ageMs, isNew: false };
   const seen = before?.report;
   const isNew = seen?.sequence !== report.sequence || seen.receivedAtMs !== report.receivedAtMs;
   const estimate = isNew

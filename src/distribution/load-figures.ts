@@ -116,9 +116,9 @@ function timeOf(figures: LoadFigures, answerTimeMs: number | undefined): number 
   return timeMs === 0 ? undefined : timeMs;
 }
 
-/** Three digits that count: 0.0123, 4.57, 812. */
+/** Three digits that count, or all before the point: 0.0123, 4.57, 812, 12345. */
 export function rounded(value: number): string {
-  return `${Number(value.toPrecision(value >= 100 ? Math.ceil(Math.log10(value + 1)) : 3))}`;
+  return `${value >= 100 ? Math.round(value) : Number(value.toPrecision(3))}`;
 }
 
 /** The figure, brought into its range; absent when it is no number. */

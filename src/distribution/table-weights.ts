@@ -29,7 +29,10 @@ export function tableWeights(
 ): number[] {
   const exact = entries.map((entry) => (entry.isTaking ? entry.exact : 0));
   const greatest = Math.max(highest, ...exact);
-  const isPlain = mayBePlain && exact.every((weight) => Number.isInteger(weight));
+  // Who is to get less than 1 needs the resolution: 1 would be too much.
+  const isPlain =
+    mayBePlain &&
+    entries.every((each) => !each.isTaking || (each.exact >= 1 && Number.isInteger(each.exact)));
   const scale = isPlain ? 1 : Math.min(RESOLUTION, MAX_TABLE_WEIGHT / greatest);
   return entries.map(({ isTaking }, i) =>
     isTaking ? Math.min(MAX_TABLE_WEIGHT, Math.max(1, Math.round(exact[i] * scale))) : 0,
