@@ -1,4 +1,4 @@
-// What the demo shows while one server is loaded by another process: how busy each server is, what share of
+// What the demo shows while one server is loaded by another program: how busy each server is, what share of
 // the new connections weir gives it, and why. Pure: from what was measured to text. A page for a terminal
 // of 80 columns and 24 lines, or one line each second for anything else.
 
@@ -12,7 +12,7 @@ export function busyPart({ report }: Pick<BackendView, 'report'>): number | unde
   return report?.figures.applicationUtilization ?? report?.figures.cpuUtilization;
 }
 
-/** 'alone' before and after, 'loaded' while the other process runs. */
+/** 'alone' before and after, 'loaded' while the other program runs. */
 export type FeedbackPhase = 'before' | 'loaded' | 'after';
 
 export interface FeedbackEvent {
@@ -36,7 +36,7 @@ export interface FeedbackView {
   readonly events: readonly FeedbackEvent[];
 }
 
-/** '  5.0 s  another process on b1 …' */
+/** '  5.0 s  another program on b1 …' */
 export function feedbackEventText({ atMs, text }: FeedbackEvent): string {
   return `${(atMs / 1000).toFixed(1).padStart(5)} s  ${text}`;
 }

@@ -21,7 +21,7 @@ function backends(share: number, busy = 0.5): BackendView[] {
   })) as unknown as BackendView[];
 }
 
-/** The first server's share falls and rises by a hundredth every tick, as the other process runs or not. */
+/** The first server's share falls and rises by a hundredth every tick, as the other program runs or not. */
 function contextOf(lowest: number): FeedbackContext & { shown: FeedbackView[]; calls: string[] } {
   let time = 0;
   let share = 0.33;
@@ -60,15 +60,15 @@ describe('runFeedback', () => {
     expect(outcome.lowestShare).toBeCloseTo(0.1);
     expect(context.calls).toEqual(['start 5000', 'stop 13000']);
     expect(outcome.events.map(({ text }) => text)).toEqual([
-      'another process on b1 wants 70 % of its CPU time',
+      'another program on b1 wants 70 % of its CPU time',
       'b1 is given 22 % of the connections: 2.5 s later',
-      'the other process has ended',
+      'the other program has ended',
       'b1 has 28 % of the connections again: 4.3 s later',
     ]);
     expect(new Set(context.shown.map(({ phase }) => phase)).size).toBe(3);
   });
 
-  it('gives up on a share that does not move, and ends the other process', async () => {
+  it('gives up on a share that does not move, and ends the other program', async () => {
     const context = contextOf(0.3);
     const outcome = await runFeedback(context);
     expect(outcome.awayAfterMs).toBeNull();

@@ -1,4 +1,4 @@
-// The demo's second part: requests that cost CPU time, one server that another process loads as well, and
+// The demo's second part: requests that cost CPU time, one server that another program loads as well, and
 // weir, which moves new connections away from it and back again. It goes on as soon as what it waits for
 // has happened, and gives up after a while, for what a busy machine takes is not known beforehand.
 
@@ -7,7 +7,7 @@ import type { OpenLoad } from '../lab/open-load-client.ts';
 import { percentile, type RequestSample, within } from '../lab/open-load-samples.ts';
 import type { FeedbackEvent, FeedbackPhase, FeedbackView } from './demo-feedback-view.ts';
 
-/** What the other process wants of its server. */
+/** What the other program wants of its server. */
 export const HOG_PART = 0.7;
 /** A third is a server's share when all are alike; within these bounds nobody sees a difference. */
 const RELIEVED_SHARE = 0.22;
@@ -23,7 +23,7 @@ export interface FeedbackContext {
   /** The service's backends; undefined while the control processor does not answer. */
   fetch(): Promise<readonly BackendView[] | undefined>;
   readonly load: Pick<OpenLoad, 'samples'>;
-  /** Starts and stops the other process on the first server. */
+  /** Starts and stops the other program on the first server. */
   startHog(): Promise<void>;
   stopHog(): Promise<void>;
   /** Shows how things are. */
@@ -35,7 +35,7 @@ export interface FeedbackContext {
 
 export interface FeedbackOutcome {
   readonly events: readonly FeedbackEvent[];
-  /** From when the other process began, until the server's share was less than RELIEVED_SHARE; null: never. */
+  /** From when the other program began, until the server's share was less than RELIEVED_SHARE; null: never. */
   readonly awayAfterMs: number | null;
   readonly lowestShare: number;
   /** From its end until the share was USUAL_SHARE again. */
@@ -69,10 +69,10 @@ class FeedbackRun {
     await this.until('before', (shares) => shares.every(isUsual));
     const { name } = this.servers[0];
     await context.startHog();
-    this.note(`another process on ${name} wants ${HOG_PART * 100} % of its CPU time`);
+    this.note(`another program on ${name} wants ${HOG_PART * 100} % of its CPU time`);
     const awayAfterMs = await this.until('loaded', ([first]) => first < RELIEVED_SHARE);
     await context.stopHog();
-    this.note('the other process has ended');
+    this.note('the other program has ended');
     const backAfterMs = await this.until('after', ([first]) => first > USUAL_SHARE);
     const { events, lowestShare } = this;
     return { events, awayAfterMs, lowestShare, backAfterMs };
@@ -97,7 +97,10 @@ class FeedbackRun {
       if (first !== undefined) {
         const shares = this.servers.map(({ weight }) => weight.share);
         if (phase === 'loaded') this.lowestShare = Math.min(this.lowestShare, shares[0]);
-        if (foundMs === null && first.report !== null && isSo(shares)) {
+        const isFound = first.report !== null && isSo(shares);
+        // What comes before must be so at its end; what comes then is measured when it is so first.
+        if (phase === 'before' && !isFound) foundMs = null;
+        if (foundMs === null && isFound) {
           foundMs = passedMs;
           this.noteFound(phase, first, foundMs);
         }

@@ -22,7 +22,7 @@ const APPLICATION_PORT = 8080;
 const APPLICATION_CPU_SHARE = 0.2;
 const APPLICATION_SERVICE_PORT = 81;
 /** More than the rest could take of a server that is loaded: without feedback its requests would pile up. */
-const APPLICATION_RATE = 105;
+const APPLICATION_RATE = 80;
 
 export interface DemoLab {
   readonly network: LabNetwork;

@@ -1,6 +1,6 @@
 // What the demo says at its end, for people and as JSON. Pure. It has passed when requests were made,
 // every one was answered, no connection broke or changed its server, what was killed came back, and a
-// server that was loaded by another process got fewer connections for as long.
+// server that was loaded by another program got fewer connections for as long.
 // The JSON form is for programs that run the demo as a check; its names do not change lightly.
 
 import type { Status } from '../control/status-shape.ts';
@@ -51,7 +51,7 @@ export interface DemoSummary {
   readonly feedback: FeedbackSummary;
 }
 
-/** What came of the part in which a server was loaded by another process. */
+/** What came of the part in which a server was loaded by another program. */
 export interface FeedbackSummary extends FeedbackOutcome {
   readonly passed: boolean;
   readonly requests: number;

@@ -1,6 +1,6 @@
 // `weir demo`: builds a network on this machine, puts weir between a client and three servers, kills two
 // of its processes under load, and shows that nobody noticed; then it loads one of the servers by another
-// process and shows how weir gives it fewer connections until it is alone again. Needs root, or else makes a user
+// program and shows how weir gives it fewer connections until it is alone again. Needs root, or else makes a user
 // namespace to be root in. However it ends it takes away what it has made (lab/clean-up.ts).
 
 import { writeFileSync } from 'node:fs';

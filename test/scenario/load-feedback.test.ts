@@ -1,6 +1,6 @@
 // Load feedback with everything real: three Node servers whose requests cost CPU time, each with a quota of
 // its own, the library for applications in them and a weir agent beside them; one of them is loaded by
-// another process as well. In one run, with the same requests, it is loaded under fixed weights first and
+// another program as well. In one run, with the same requests, it is loaded under fixed weights first and
 // with feedback then: requests must move away from it within seconds and come back when it is alone again,
 // and the slowest requests must be faster than with fixed weights.
 // With WEIR_RECORD=FILE the whole run is written down.
@@ -30,13 +30,13 @@ const PORT = 8080;
 /** Of one CPU. A request costs about 4 ms of it, with what Node does around it. */
 const CPU_SHARE = 0.2;
 const WORK_MS = 2;
-const REQUESTS_PER_SECOND = 105;
-/** What the other process wants of its server. Without feedback that is more than the server has. */
+const REQUESTS_PER_SECOND = 80;
+/** What the other program wants of its server. Without feedback that is more than the server has. */
 const HOG_PART = 0.7;
 const LOADED_MS = 20_000;
 /** The first seconds, in which feedback finds out what has happened, belong to neither side's best. */
 const SETTLED_AFTER_MS = 8000;
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 20_000;
 /** A third is what it has when it is like the others. */
 const RELIEVED_SHARE = 0.25;
 const FEEDBACK = { algorithm: 'even-load', blackout: '2s', 'slow-start': '2s' };
@@ -112,11 +112,11 @@ describeOnBestKind('load feedback', [], (kind) => {
   /** The first server is loaded for a while by something else. @returns when */
   async function loadTheFirst(): Promise<Time> {
     await servers[0].startHog(HOG_PART);
-    record.note(`another process on b1 wants ${HOG_PART * 100} % of it`);
+    record.note(`another program on b1 wants ${HOG_PART * 100} % of it`);
     const fromMs = Date.now();
     await sleep(LOADED_MS);
     await servers[0].stopHogs();
-    record.note('the other process has ended');
+    record.note('the other program has ended');
     return { fromMs, toMs: Date.now() };
   }
 
