@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { FORWARDING_DSR, SCHEDULER_MAGLEV } from '../tables/configuration-table.ts';
 import { TIMEOUT_ESTABLISHED, TIMEOUT_UDP } from '../tables/connection-states.ts';
 import { PROTOCOL_TCP, PROTOCOL_UDP, parseAddress } from '../wire/ipv4.ts';
-import { compileConfiguration, compileRoutes, type Ids } from './compile-configuration.ts';
+import { compileConfiguration, type Ids } from './compile-configuration.ts';
 import type { Configuration } from './config/schema.ts';
 import { fileText, parsed, serviceText } from './control.harness.ts';
 
@@ -73,15 +73,5 @@ describe('compileConfiguration', () => {
     expect(input.defaultTimeouts[TIMEOUT_ESTABLISHED]).toBe(900_000);
     expect(new Set(service.selection)).toEqual(new Set([200, 201, 202]));
     expect(service.selection.length).toBeGreaterThan(200);
-  });
-});
-
-describe('compileRoutes', () => {
-  it('has the connected networks, and finds the interface towards a router', () => {
-    expect(compileRoutes(parsed(fileText([])))).toEqual([
-      { prefix: parseAddress('10.1.0.0'), length: 24, interfaceNumber: 0, gateway: 0 },
-      { prefix: parseAddress('10.2.0.0'), length: 24, interfaceNumber: 1, gateway: 0 },
-      { prefix: 0, length: 0, interfaceNumber: 0, gateway: parseAddress('10.1.0.254') },
-    ]);
   });
 });

@@ -1,5 +1,5 @@
 // From the validated configuration to what the tables hold: services with their stable ids and
-// selection tables, addresses that are ours, routes. Pure; what it returns is written into the standby
+// selection tables, addresses that are ours. Routes: compile-routes.ts. Pure; what it returns is written into the standby
 // buffers by the publisher. The costly part (Maglev tables, smooth orders) happens here, in the control
 // processor, so that switching processors only index (B3, B4).
 
@@ -21,7 +21,7 @@ import {
   TIMEOUT_TIME_WAIT,
   TIMEOUT_UDP,
 } from '../tables/connection-states.ts';
-import { prefixMask, type Route } from '../tables/routing-builder.ts';
+import { prefixMask } from '../tables/routing-builder.ts';
 import { PROTOCOL_TCP, PROTOCOL_UDP, parseAddress } from '../wire/ipv4.ts';
 import { backendsOfRule, compileRules } from './compile-rules.ts';
 import type { Configuration, ServiceConfiguration } from './config/schema.ts';
@@ -174,40 +174,4 @@ function interfaceAddresses(configuration: Configuration): InterfaceAddressInput
       return { interfaceNumber, address, prefixLength: length };
     }),
   );
-}
-
-/** Connected networks first, so that a route to the same prefix does not hide one. */
-export function compileRoutes(configuration: Configuration): Route[] {
-  const connected = configuration.interfaces.flatMap(({ addresses }, interfaceNumber) =>
-    addresses.map((cidr) => {
-      const { address, length } = splitPrefix(cidr);
-      return { prefix: masked(address, length), length, interfaceNumber, gateway: 0 };
-    }),
-  );
-  const routed = configuration.routes.map(({ to, via, interface: name }) => {
-    const { address, length } = to === 'default' ? { address: 0, length: 0 } : splitPrefix(to);
-    const gateway = via === undefined ? 0 : parseAddress(via);
-    const interfaceNumber =
-      name === undefined
-        ? interfaceTowards(connected, gateway)
-        : configuration.interfaces.findIndex((candidate) => candidate.name === name);
-    return { prefix: masked(address, length), length, interfaceNumber, gateway };
-  });
-  return [...connected, ...routed];
-}
-
-function masked(address: number, length: number): number {
-  return address & prefixMask(length);
-}
-
-/** The interface on whose network a gateway stands: of several the longest prefix. */
-function interfaceTowards(connected: readonly Route[], gateway: number): number {
-  let best = -1;
-  let bestLength = -1;
-  for (const { prefix, length, interfaceNumber } of connected) {
-    if (masked(gateway, length) !== prefix || length <= bestLength) continue;
-    best = interfaceNumber;
-    bestLength = length;
-  }
-  return best;
 }

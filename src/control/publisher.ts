@@ -6,12 +6,7 @@
 // not fit) fails before the first flip.
 
 import { WeirError } from '../base/errors.ts';
-import {
-  configurationBuffer,
-  type DoubleBuffer,
-  routingBuffer,
-  textBuffer,
-} from '../memory/double-buffer.ts';
+import { configurationBuffer, type DoubleBuffer, textBuffer } from '../memory/double-buffer.ts';
 import {
   CONFIGURATION_TEXT_SIZE,
   HEADER_APPLIED_AT,
@@ -23,19 +18,19 @@ import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
 import { writeConfigurationTable } from '../tables/configuration-writer.ts';
 import { BACKEND_CONNECTIONS, sumBackend } from '../tables/connection-backends.ts';
-import { writeRoutingTable } from '../tables/routing-builder.ts';
 import { assignIds } from '../tables/stable-ids.ts';
 import { parseAddress } from '../wire/ipv4.ts';
 import {
   backendKey,
   compileConfiguration,
-  compileRoutes,
   type Decisions,
   type Ids,
   protocolNumber,
 } from './compile-configuration.ts';
+import { mergeRoutes, type OriginRoute, type RouteMap } from './compile-routes.ts';
 import type { Configuration } from './config/schema.ts';
 import { MemoryText } from './memory-text.ts';
+import { RoutePublication } from './route-publication.ts';
 import { SelectionTables } from './selection-tables.ts';
 
 /** How long a publication waits for the processors to leave the standby buffer. */
@@ -45,19 +40,19 @@ const QUIESCENCE_POLL_MS = 2;
 export class Publisher {
   private readonly memory: MainMemory;
   private readonly configurationTable: DoubleBuffer;
-  private readonly routingTable: DoubleBuffer;
+  private readonly routing: RoutePublication;
   private readonly text: MemoryText;
   private readonly selections = new SelectionTables();
   private ids: Ids = { services: new Map(), backends: new Map() };
   private freedServices: readonly number[] = [];
   private freedBackends: readonly number[] = [];
-  /** The routes that we have published, as JSON; unknown after a restart. */
-  private routesText: string | undefined;
+  /** The kernel's routes through our interfaces; undefined: not known (yet). */
+  private kernelRoutes: RouteMap | undefined;
 
   constructor(memory: MainMemory) {
     this.memory = memory;
     this.configurationTable = configurationBuffer(memory);
-    this.routingTable = routingBuffer(memory);
+    this.routing = new RoutePublication(memory);
     const text = textBuffer(memory);
     this.text = new MemoryText(memory, text, HEADER_TEXT_LENGTH_A, CONFIGURATION_TEXT_SIZE);
   }
@@ -180,16 +175,11 @@ export class Publisher {
     const input = compileConfiguration(configuration, ids, decide?.(ids), this.selections);
     await this.untilQuiescent();
     writeConfigurationTable(words, this.configurationTable.standbyOffset() >> 2, input);
-    const routes = compileRoutes(configuration);
-    const routesText = JSON.stringify(routes);
-    // New routes make every connection look for its way anew, so only new ones are published.
-    const isRerouted = routesText !== this.routesText;
-    if (isRerouted) writeRoutingTable(words, this.routingTable.standbyOffset() >> 2, routes);
+    this.prepareRoutes(configuration);
     this.text.write(bytes);
     // The text first: who comes after us, should we be killed here, completes what we have begun.
     this.text.publish();
-    if (isRerouted) this.routingTable.publish();
-    this.routesText = routesText;
+    this.routing.publish();
     this.configurationTable.publish();
     this.memory.setHeader(HEADER_APPLIED_AT, Math.floor(Date.now() / 1000));
     this.ids = ids;
@@ -210,10 +200,35 @@ export class Publisher {
     this.configurationTable.publish();
   }
 
+  /** The routes in force, each before those of the same prefix that it wins over. */
+  get routesInForce(): readonly OriginRoute[] {
+    return this.routing.inForce;
+  }
+
+  /** From the next publication on these are the kernel's routes; undefined: they are not known. */
+  useKernelRoutes(routes: RouteMap | undefined): void {
+    this.kernelRoutes = routes;
+  }
+
+  /**
+   * Publishes the routes alone, of the configuration that was published last and of the kernel.
+   * @returns whether anything has changed for packets
+   * @throws WeirError ERR_TABLE_FULL or ERR_PROCESSOR_STUCK; nothing has changed then
+   */
+  async publishRoutes(configuration: Configuration): Promise<boolean> {
+    await this.untilQuiescent();
+    this.prepareRoutes(configuration);
+    return this.routing.publish();
+  }
+
+  private prepareRoutes(configuration: Configuration): void {
+    this.routing.prepare(mergeRoutes(configuration, this.kernelRoutes ?? new Map()));
+  }
+
   /** Waits until no processor can still read a standby buffer. */
   private async untilQuiescent(): Promise<void> {
     const deadline = performance.now() + QUIESCENCE_TIMEOUT_MS;
-    while (!this.configurationTable.isQuiescent() || !this.routingTable.isQuiescent()) {
+    while (!this.configurationTable.isQuiescent() || !this.routing.isQuiescent) {
       if (performance.now() > deadline) {
         throw new WeirError(
           'ERR_PROCESSOR_STUCK',

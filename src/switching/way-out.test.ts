@@ -50,3 +50,38 @@ describe('the way out of a connection', () => {
     expect(nextHops(outcome)).toEqual(['ff:ff:ff:ff:ff:ff']);
   });
 });
+
+describe('a route', () => {
+  const prefix = parseAddress('192.0.2.0');
+  const fromKernel = { prefix, length: 24, origin: 'kernel', metric: 32 } as const;
+
+  it.each(['blackhole', 'unreachable', 'prohibit'] as const)('can say %s', async (refuses) => {
+    const bench = await SwitchBench.create();
+    bench.pass(query({}, { source: FAR }));
+    await bench.followRoutes({ ...fromKernel, refuses });
+    const reason = `route-${refuses === 'prohibit' ? 'prohibited' : refuses}`;
+    expect(bench.pass(reply({}, { destination: FAR }), INT)).toEqual({
+      reasons: [reason],
+      sent: [],
+    });
+  });
+
+  it('with several ways gives each flow one of them, by their weights', async () => {
+    const bench = await SwitchBench.create({ known: [CLIENT, B1, ...ROUTERS] });
+    const ways = ROUTERS.map((router, i) => {
+      return { interfaceNumber: 0, gateway: parseAddress(router), weight: 1 + 2 * i };
+    });
+    await bench.followRoutes({ ...fromKernel, ways });
+    const chosen: Record<string, number> = {};
+    for (let client = 1; client <= 200; client++) {
+      const source = `192.0.2.${client}`;
+      bench.pass(query({}, { source }));
+      const hops = [0, 1].map(() => nextHops(bench.pass(reply({}, { destination: source }), INT)));
+      expect(hops[0]).toEqual(hops[1]);
+      chosen[`${hops[0]}`] = (chosen[`${hops[0]}`] ?? 0) + 1;
+    }
+    expect(Object.keys(chosen).sort()).toEqual(ROUTERS.map(macOf).sort());
+    expect(chosen[macOf(ROUTERS[1])] / 200).toBeGreaterThan(0.6);
+    expect(chosen[macOf(ROUTERS[1])] / 200).toBeLessThan(0.9);
+  });
+});

@@ -8,6 +8,7 @@
 // Invariant: a remembered word is used only under the routing generation it was found in, and only
 // while the neighbor's place has not been given to another.
 
+import { finish, mix } from '../base/hash.ts';
 import { INTERFACE_LINK_UP, INTERFACE_MTU, MAX_INTERFACES } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import {
@@ -18,7 +19,7 @@ import {
   UNREACHABLE,
   WAIT_AND_PROBE,
 } from '../tables/neighbor-table.ts';
-import { lookupRoute, nextHopAddress, nextHopInterface } from '../tables/routing-table.ts';
+import * as routes from '../tables/routing-table.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import type { ArpStage } from './arp-stage.ts';
 import type { PacketContext } from './packet-context.ts';
@@ -91,27 +92,48 @@ export class WayOut {
    * @returns the word to remember, or NO_WAY_OUT: then `context.reason` says why. @hot
    */
   find(context: PacketContext, destination: number, nowMs: number): number {
-    const { words } = this.memory;
-    const hop = lookupRoute(words, this.routing, destination);
-    if (hop < 0) {
-      context.reason = reasons.NO_ROUTE;
-      return NO_WAY_OUT;
-    }
-    const egress = nextHopInterface(words, this.routing, hop);
-    if (egress < 0 || egress >= MAX_INTERFACES) {
-      context.reason = reasons.NO_ROUTE;
-      return NO_WAY_OUT;
-    }
-    const address = nextHopAddress(words, this.routing, hop, destination);
+    const hop = this.route(context, destination);
+    if (hop < 0) return NO_WAY_OUT;
+    const { egress } = context;
+    const address = routes.nextHopAddress(this.memory.words, this.routing, hop, destination);
     const neighbor = this.neighbors.findOrCreate(egress, address, nowMs);
     if (neighbor === NOT_FOUND) {
       context.reason = reasons.NEIGHBOR_UNRESOLVED;
       return NO_WAY_OUT;
     }
-    context.egress = egress;
     context.neighbor = neighbor;
     const recycled = this.neighbors.recycled(neighbor);
     return (recycled << RECYCLED_SHIFT) | ((egress + 1) << EGRESS_SHIFT) | neighbor;
+  }
+
+  /**
+   * Where the way to `destination` leads, without asking for the neighbor; notes the interface.
+   * @returns the next hop, or -1: then `context.reason` says why there is none. @hot
+   */
+  route(context: PacketContext, destination: number): number {
+    const { words } = this.memory;
+    const { routing } = this;
+    let hop = routes.lookupRoute(words, routing, destination);
+    if (hop < 0) {
+      context.reason = reasons.NO_ROUTE;
+      return -1;
+    }
+    let kind = routes.nextHopKind(words, routing, hop);
+    if (kind === routes.HOP_GROUP) {
+      hop = routes.chooseMember(words, routing, hop, flowHash(context));
+      kind = routes.nextHopKind(words, routing, hop);
+    }
+    if (kind !== routes.HOP_NEIGHBOR) {
+      context.reason = refusalOf(kind);
+      return -1;
+    }
+    const egress = routes.nextHopInterface(words, routing, hop);
+    if (egress < 0 || egress >= MAX_INTERFACES) {
+      context.reason = reasons.NO_ROUTE;
+      return -1;
+    }
+    context.egress = egress;
+    return hop;
   }
 
   /**
@@ -167,4 +189,16 @@ export class WayOut {
     const target = this.neighbors.address(neighbor);
     this.arp.ask(egress, target, this.configuration, neighbor, toKnown);
   }
+}
+
+/** The same for all packets of one direction of a flow: they shall go one way of several. @hot */
+function flowHash(context: PacketContext): number {
+  const { source, destination, ports, protocol } = context;
+  return finish(mix(mix(mix(protocol, source), destination), ports));
+}
+
+/** @hot */
+function refusalOf(kind: number): number {
+  if (kind === routes.HOP_BLACKHOLE) return reasons.ROUTE_BLACKHOLE;
+  return kind === routes.HOP_PROHIBIT ? reasons.ROUTE_PROHIBITED : reasons.ROUTE_UNREACHABLE;
 }

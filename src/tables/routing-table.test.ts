@@ -1,8 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { finish, mix } from '../base/hash.ts';
 import { Prng } from '../base/prng.ts';
 import { ROUTING_TABLE_SIZE } from '../memory/layout.ts';
-import { prefixMask, type Route, writeRoutingTable } from './routing-builder.ts';
+import {
+  isSameTable,
+  prefixMask,
+  type Route,
+  type Way,
+  type WeightedWay,
+  writeRoutingTable,
+} from './routing-builder.ts';
 import * as table from './routing-table.ts';
 
 const BASE = 128;
@@ -19,8 +27,17 @@ function build(routes: readonly Route[]) {
   return report;
 }
 
-function route(prefix: number, length: number, interfaceNumber: number, gateway = 0): Route {
+type PlainRoute = Way & { prefix: number; length: number };
+
+function route(prefix: number, length: number, interfaceNumber: number, gateway = 0): PlainRoute {
   return { prefix, length, interfaceNumber, gateway };
+}
+
+const way = (gateway: number): Way => ({ interfaceNumber: 1, gateway });
+
+/** Each [interface number, gateway, weight]. */
+function ways(...list: number[][]): WeightedWay[] {
+  return list.map(([interfaceNumber, gateway, weight]) => ({ interfaceNumber, gateway, weight }));
 }
 
 /** What the table answers: interface and gateway, or nothing. */
@@ -31,8 +48,8 @@ function answer(destination: number): readonly number[] | undefined {
 }
 
 /** The same by a scan over all routes: the longest prefix wins, of equal ones the first. */
-function scan(routes: readonly Route[], destination: number): readonly number[] | undefined {
-  let best: Route | undefined;
+function scan(routes: readonly PlainRoute[], destination: number): readonly number[] | undefined {
+  let best: PlainRoute | undefined;
   for (const each of routes) {
     if (((each.prefix ^ destination) & prefixMask(each.length)) !== 0) continue;
     if (best === undefined || each.length > best.length) best = each;
@@ -42,7 +59,7 @@ function scan(routes: readonly Route[], destination: number): readonly number[] 
 }
 
 /** First and last address of a prefix, and those just outside. */
-function boundaries({ prefix, length }: Route): number[] {
+function boundaries({ prefix, length }: PlainRoute): number[] {
   const first = prefix & prefixMask(length);
   const last = first | ~prefixMask(length);
   return [first, last, (first - 1) | 0, (last + 1) | 0];
@@ -104,15 +121,85 @@ describe('routing table', () => {
     expect(answer(ip(10, 0, 0, 200))).toEqual([1, 0]);
   });
 
-  it('counts next hops and chunks, and shares them', () => {
+  it('counts next hops and ranges, and shares next hops', () => {
     const report = build([
       route(ip(10, 1, 1, 0), 24, 1, 9),
       route(ip(10, 1, 2, 0), 24, 1, 9),
       route(ip(10, 1, 2, 4), 30, 2, 9),
     ]);
-    expect(report).toEqual({ routes: 3, nextHops: 2, chunks: 2, duplicates: [] });
+    // Before, 10.1.1.0 to 10.1.2.3, the four, the rest, behind; and how many.
+    expect(report).toEqual({ routes: 3, nextHops: 2, rangeWords: 6, duplicates: [] });
     expect(WORDS[BASE + table.ROUTING_ROUTES]).toBe(3);
-    expect(WORDS[BASE + table.ROUTING_CHUNKS]).toBe(2);
+    expect(WORDS[BASE + table.ROUTING_RANGE_WORDS]).toBe(6);
+  });
+
+  it('says the same for the same routes in any order, and something else for others', () => {
+    const other = BASE + ROUTING_TABLE_SIZE / 4;
+    const both = new Int32Array(other + ROUTING_TABLE_SIZE / 4);
+    const routes: Route[] = [
+      route(0, 0, 1, 7),
+      { ...route(ip(10, 0, 0, 0), 8, 0), refuses: 'prohibit' },
+      { prefix: ip(10, 1, 0, 0), length: 17, ways: ways([1, 5, 2], [2, 6, 1]) },
+      route(ip(10, 1, 2, 0), 24, 2, 9),
+    ];
+    writeRoutingTable(both, BASE, routes);
+    writeRoutingTable(both, other, [...routes].reverse());
+    expect(isSameTable(both, BASE, other)).toBe(true);
+    const changes: Route[] = [
+      route(0, 0, 1, 8),
+      { ...routes[1], refuses: 'blackhole' } as Route,
+      { prefix: ip(10, 1, 0, 0), length: 17, ways: ways([1, 5, 2], [2, 6, 3]) },
+      route(ip(10, 1, 2, 0), 23, 2, 9),
+    ];
+    for (const [i, change] of changes.entries()) {
+      writeRoutingTable(both, other, routes.with(i, change));
+      expect(isSameTable(both, BASE, other), `change ${i}`).toBe(false);
+    }
+    writeRoutingTable(both, other, routes);
+    expect(isSameTable(both, BASE, other)).toBe(true);
+  });
+
+  it('tells refusals from having no route', () => {
+    build([
+      { prefix: ip(10, 1, 0, 0), length: 16, refuses: 'blackhole' },
+      { prefix: ip(10, 2, 0, 0), length: 24, refuses: 'unreachable' },
+      { prefix: ip(10, 2, 0, 7), length: 32, refuses: 'prohibit' },
+    ]);
+    const kind = (destination: number) =>
+      table.nextHopKind(WORDS, BASE, table.lookupRoute(WORDS, BASE, destination));
+    expect(kind(ip(10, 1, 9, 9))).toBe(table.HOP_BLACKHOLE);
+    expect(kind(ip(10, 2, 0, 6))).toBe(table.HOP_UNREACHABLE);
+    expect(kind(ip(10, 2, 0, 7))).toBe(table.HOP_PROHIBIT);
+    expect(table.lookupRoute(WORDS, BASE, ip(10, 3, 0, 1))).toBe(table.NO_ROUTE);
+  });
+
+  it('spreads flows over several ways by their weights, and moves few when one is gone', () => {
+    const prefix = ip(10, 0, 0, 0);
+    const hashes = Array.from({ length: 20_000 }, (_, i) => finish(mix(1, i)));
+    const choices = (...list: number[][]) => {
+      build([{ prefix, length: 8, ways: ways(...list) }]);
+      const group = table.lookupRoute(WORDS, BASE, ip(10, 1, 2, 3));
+      return hashes.map((hash) => {
+        const hop = table.chooseMember(WORDS, BASE, group, hash);
+        expect(table.nextHopKind(WORDS, BASE, hop)).toBe(table.HOP_NEIGHBOR);
+        return table.nextHopGateway(WORDS, BASE, hop);
+      });
+    };
+    const three = choices([1, 101, 5], [1, 102, 3], [2, 103, 2]);
+    for (const [gateway, share] of [
+      [101, 0.5],
+      [102, 0.3],
+      [103, 0.2],
+    ]) {
+      const part = three.filter((chosen) => chosen === gateway).length / hashes.length;
+      expect(Math.abs(part - share)).toBeLessThan(0.02);
+    }
+    const two = choices([1, 101, 5], [1, 102, 3]);
+    const moved = three.filter((chosen, i) => chosen !== 103 && chosen !== two[i]).length;
+    expect(moved / hashes.length).toBeLessThan(0.2);
+    // One way is no group.
+    build([{ prefix, length: 8, ways: ways([1, 101, 5]) }]);
+    expect(answer(prefix)).toEqual([1, 101]);
   });
 
   it('agrees with a scan over random tables', () => {
@@ -137,19 +224,18 @@ describe('routing table', () => {
     );
   });
 
-  it('holds 20,000 prefixes of a site', () => {
-    const seed = 20261120;
+  it('holds 100,000 random prefixes of any length', () => {
+    const seed = 20261121;
     const random = new Prng(seed);
-    const routes: Route[] = [];
-    for (let i = 0; i < 20_000; i++) {
-      const block = random.below(1500) * 43;
-      const length = random.below(20) === 0 ? 25 + random.below(8) : 9 + random.below(16);
-      routes.push(route((block << 16) | random.below(65536), length, random.below(8), i & 15));
+    const routes: PlainRoute[] = [];
+    for (let i = 0; i < 100_000; i++) {
+      routes.push(route(random.next(), 8 + random.below(25), random.below(8), i & 15));
     }
     const started = performance.now();
     const report = build(routes);
     const elapsed = (performance.now() - started).toFixed(1);
-    console.log(`seed ${seed}: ${report.routes} routes, ${report.chunks} chunks in ${elapsed} ms`);
+    const used = ((report.rangeWords / table.RANGE_CAPACITY) * 100).toFixed(1);
+    console.log(`seed ${seed}: ${report.routes} routes in ${elapsed} ms, ${used} % of the ranges`);
     for (let i = 0; i < 300; i++) {
       const near = routes[random.below(routes.length)].prefix ^ random.below(512);
       for (const destination of [near, random.next()]) {
@@ -159,15 +245,25 @@ describe('routing table', () => {
   });
 
   it('says what does not fit', () => {
-    const full = Array.from({ length: table.CHUNK_CAPACITY }, (_, i) => route(i << 16, 17, 1));
-    expect(build(full).chunks).toBe(table.CHUNK_CAPACITY);
-    expect(answer(((table.CHUNK_CAPACITY - 1) << 16) | 5)).toEqual([1, 0]);
-    const tooLong = [...full, route(-1, 32, 1)];
-    expect(() => build(tooLong)).toThrow(expect.objectContaining({ code: 'ERR_TABLE_FULL' }));
-    expect(() => build(tooLong)).toThrow(/longer than \/16 in 5823 blocks/);
+    // No two of them side by side: two ranges each.
+    const most = Math.floor(table.RANGE_CAPACITY / 2) - table.ROOT_WORDS;
+    const hosts = (count: number) => Array.from({ length: count }, (_, i) => route(i * 2, 32, 1));
+    expect(build(hosts(most)).routes).toBe(most);
+    expect(answer((most - 1) * 2)).toEqual([1, 0]);
+    expect(answer((most - 1) * 2 + 1)).toBeUndefined();
+    const tooMany = hosts(most + 2 * table.ROOT_WORDS);
+    expect(() => build(tooMany)).toThrow(expect.objectContaining({ code: 'ERR_TABLE_FULL' }));
+    expect(() => build(tooMany)).toThrow(/words for prefixes longer than \/16/);
     const gateways = Array.from({ length: table.MAX_NEXT_HOPS + 1 }, (_, i) => route(0, 0, i, i));
     expect(() => build(gateways)).not.toThrow();
     const distinct = gateways.map((each, i) => ({ ...each, prefix: i << 16, length: 16 }));
     expect(() => build(distinct)).toThrow(/holds 4096 next hops/);
+    const groups = Array.from({ length: 129 }, (_, i) => ({
+      prefix: i << 16,
+      length: 16,
+      ways: Array.from({ length: 128 }, (_, n) => ({ ...way(n), weight: i + 1 })),
+    }));
+    expect(() => build(groups.slice(1))).not.toThrow();
+    expect(() => build(groups)).toThrow(/holds 16384 ways of routes with several/);
   });
 });

@@ -16,7 +16,7 @@ import { INTERFACE_LINK_UP, INTERFACE_MTU } from '../../src/memory/layout.ts';
 import type { LoopbackLane, LoopbackQueue } from '../../src/netif/loopback.ts';
 import { type FrameSource, PcapQueue } from '../../src/netif/pcap.ts';
 import { SwitchingProcessor } from '../../src/switching/processor.ts';
-import { MIX, MIX_SERVICES, makeNew } from './packet-mix.ts';
+import { MIX, MIX_ROUTES, MIX_SERVICES, makeNew } from './packet-mix.ts';
 import { DEFAULT_SERVICES, EXT, INT, SwitchBench } from './switch-bench.ts';
 
 /** Packets for each millisecond of the switch's clock. */
@@ -88,6 +88,7 @@ const bench = await SwitchBench.create({
   frames: 4096,
   configuration: {
     services: [...DEFAULT_SERVICES, ...MIX_SERVICES],
+    routes: MIX_ROUTES,
     timeouts: { udp: 1 },
     'rate-limits': RATE_LIMITS,
   },

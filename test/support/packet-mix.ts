@@ -74,6 +74,14 @@ export const MIX_SERVICES = [
   service('silent-udp', { protocol: 'udp', port: 83, backends: [SILENT_BACKEND] }),
 ];
 
+/** Refused in each way that a route can refuse. */
+export const MIX_ROUTES = [
+  { to: '192.0.2.128/26', type: 'blackhole' },
+  { to: '192.0.2.192/27', type: 'unreachable' },
+  { to: '192.0.2.224/27', type: 'prohibit' },
+];
+const REFUSED = ['192.0.2.129', '192.0.2.193', '192.0.2.225'];
+
 const NETWORK = 14;
 const TRANSPORT = NETWORK + ipv4.HEADER_SIZE;
 const TCP_SEQUENCE_LOW = TRANSPORT + 6;
@@ -126,6 +134,13 @@ const SINGLE: readonly (readonly [number, PacketBuilder | Uint8Array<ArrayBuffer
   [EXT, request({ ...SYN, flags: ['SYN', 'FIN'] })],
   [EXT, query({}, { source: STRANGER })],
   [INT, reply({}, { destination: STRANGER })],
+  ...REFUSED.flatMap(
+    (host) =>
+      [
+        [EXT, query({}, { source: host })],
+        [INT, reply({}, { destination: host })],
+      ] as [number, PacketBuilder][],
+  ),
   [EXT, icmpFromClient({ type: 13 })],
   [EXT, request(SYN).bytes().slice(0, 30)],
   [EXT, fromClient({ protocol: 47 }).payload('x'.repeat(40))],

@@ -8,6 +8,7 @@
 // counted under one reason, and every frame has exactly one owner that knows of it.
 
 import { expect } from 'vitest';
+import { type OriginRoute, routeKey } from '../../src/control/compile-routes.ts';
 import { parseConfiguration } from '../../src/control/config/parse.ts';
 import type { Configuration } from '../../src/control/config/schema.ts';
 import { Publisher } from '../../src/control/publisher.ts';
@@ -211,6 +212,14 @@ export class SwitchBench {
     if (configuration === undefined) throw new Error(JSON.stringify(faults));
     await this.publisher.publish(configuration, text);
     this.configuration = configuration;
+  }
+
+  /** Publishes these routes of the kernel beside those of the configuration, as the routing daemon does. */
+  async followRoutes(...routes: OriginRoute[]): Promise<void> {
+    const byPrefix = routes.map((each) => [routeKey(each.prefix, each.length), each] as const);
+    this.publisher.useKernelRoutes(new Map(byPrefix));
+    await this.publisher.publishRoutes(this.configuration!);
+    this.turn();
   }
 
   /** Publishes that the connections of these backends ('service/backend') are to be ended. */

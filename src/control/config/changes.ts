@@ -128,6 +128,14 @@ function backendText(backend: BackendConfiguration): string {
   return `${endPoint(backend)}, weight ${backend.weight}`;
 }
 
-function routeText({ to, via, interface: name }: Configuration['routes'][number]): string {
-  return `${to}${via === undefined ? '' : ` via ${via}`}${name === undefined ? '' : ` on ${name}`}`;
+function routeText(route: Configuration['routes'][number]): string {
+  const { to, via, interface: name, type, metric } = route;
+  const parts = [
+    ...(type === undefined ? [] : [type]),
+    to,
+    ...(via === undefined ? [] : [`via ${via}`]),
+    ...(name === undefined ? [] : [`on ${name}`]),
+    ...(metric === 0 ? [] : [`metric ${metric}`]),
+  ];
+  return parts.join(' ');
 }

@@ -43,7 +43,9 @@ export function networkChecks(parts: ConfigurationParts, result: CheckResult): v
     checkRouter(route, ['routes', index], connected, result);
   });
   if (parts.routes.some(({ to }) => to === undefined)) return;
-  const routed = parts.routes.map((route) => parseIpv4Network(route.to as string) as Ipv4Network);
+  const routed = parts.routes
+    .filter(({ type }) => type === undefined)
+    .map((route) => parseIpv4Network(route.to as string) as Ipv4Network);
   parts.services.forEach((service, index) => {
     checkBackends(service, ['services', index], parts, connected, routed, result);
   });
@@ -143,9 +145,15 @@ function checkWayOut(
   { interfaces }: ConfigurationParts,
   { faults }: CheckResult,
 ): void {
+  if (route.type !== undefined) {
+    if (route.via === undefined && route.interface === undefined) return;
+    const suggestion = 'leave type out, or via and interface';
+    faults.push({ path, message: `${route.type} goes with neither via nor interface`, suggestion });
+    return;
+  }
   if (route.via === undefined && route.interface === undefined) {
     const suggestion = 'add via: with the address of the router';
-    faults.push({ path, message: 'a route needs via or interface', suggestion });
+    faults.push({ path, message: 'a route needs via, interface or type', suggestion });
     return;
   }
   const names = interfaces.flatMap(({ name }) => name ?? []);

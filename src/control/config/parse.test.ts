@@ -366,7 +366,7 @@ const FAULTS: Row[] = [
     title: 'a route through nothing',
     edits: [[', via: 10.1.0.254', '']],
     found: [
-      '12:5 routes[0] | a route needs via or interface | add via: with the address of the router',
+      '12:5 routes[0] | a route needs via, interface or type | add via: with the address of the router',
     ],
   },
   {
@@ -401,7 +401,7 @@ const FAULTS: Row[] = [
     ],
     found: [
       "9:31 interfaces[1].addresses[0] | 10.2.0.1/44: prefix length '44' is not 0–32 | write it as in 10.1.0.1/24",
-      '12:5 routes[0] | a route needs via or interface | add via: with the address of the router',
+      '12:5 routes[0] | a route needs via, interface or type | add via: with the address of the router',
       '13:11 routes[1].to | defualt is no network | write default, or a network as in 10.1.0.0/24',
       "13:31 routes[1].interface | there is no interface 'ext9' in this file | did you mean ext0?",
     ],

@@ -20,6 +20,7 @@ import {
   resourceManagerShape,
 } from './schema-distribution.ts';
 import { healthShape, ON_DOWN, passiveHealthShape } from './schema-health.ts';
+import { routeShape } from './schema-routing.ts';
 import { payloadShape, ruleShape } from './schema-rules.ts';
 import {
   DEFAULT_TIMEOUTS,
@@ -29,7 +30,7 @@ import {
   timeoutNames,
   timeoutsShape,
 } from './schema-timeouts.ts';
-import { hostAddress, IPV4, name, network, PREFIX, parsedText, port } from './schema-values.ts';
+import { hostAddress, IPV4, name, PREFIX, parsedText, port } from './schema-values.ts';
 
 function powerOfTwo(value: number, context: z.core.$RefinementCtx<number>): void {
   if ((value & (value - 1)) === 0) return;
@@ -74,12 +75,6 @@ const interfaceShape = {
     .max(63)
     .optional()
     .describe('Index of the one switching processor that polls all queues of this interface.'),
-};
-
-const routeShape = {
-  to: network('default').describe('The network, or default.'),
-  via: hostAddress('10.1.0.254').optional().describe('The next router, on a connected network.'),
-  interface: z.string().optional().describe('The interface, for a network without a router.'),
 };
 
 const processorsShape = {

@@ -1,0 +1,24 @@
+// The schema of everything about routes: those that the file names, and those that are taken from the kernel.
+// What one of these values says about another is in network-checks.ts; what becomes of them, in
+// control/compile-routes.ts.
+
+import { z } from 'zod';
+import { hostAddress, network } from './schema-values.ts';
+
+const METRIC_MAX = 0xffff_ffff;
+
+export const routeShape = {
+  to: network('default').describe('The network, or default.'),
+  via: hostAddress('10.1.0.254').optional().describe('The next router, on a connected network.'),
+  interface: z.string().optional().describe('The interface, for a network without a router.'),
+  type: z
+    .enum(['blackhole', 'unreachable', 'prohibit'])
+    .optional()
+    .describe('Instead of a way: packets vanish, or are refused with this word.'),
+  metric: z
+    .int()
+    .min(0)
+    .max(METRIC_MAX)
+    .default(0)
+    .describe("Against the kernel's route to the same network: the lower wins, this one if equal."),
+};
