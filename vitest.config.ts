@@ -11,6 +11,8 @@ export default defineConfig({
           include: ['{src,bench}/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/fuzz/**/*.test.ts'],
           testTimeout: 60_000,
           pool: 'forks',
+          // More than there are CPUs: many tests wait for a server, a process or a timer.
+          maxWorkers: 3,
         },
       },
       {
