@@ -75,19 +75,19 @@ export function foreignLoad({ utilization, slope, carried }: CarriedLoad): numbe
 export function evenLoadWishes(loads: readonly CarriedLoad[]): number[] {
   const total = loads.reduce((sum, load) => sum + load.carried, 0);
   const foreign = loads.map(foreignLoad);
-  // Whose foreign load is above the common level leaves the reckoning, which lowers the level.
-  let open = loads.map((_, i) => i);
-  for (;;) {
-    const room = open.reduce((sum, i) => sum + 1 / loads[i].slope, 0);
-    const used = open.reduce((sum, i) => sum + foreign[i] / loads[i].slope, 0);
-    const level = (total + used) / room;
-    const stays = open.filter((i) => foreign[i] < level);
-    if (stays.length === open.length || stays.length === 0) {
-      const least = 1e-6 * total;
-      return loads.map((load, i) => Math.max(least, (level - foreign[i]) / load.slope));
-    }
-    open = stays;
+  // As water fills a vessel of an uneven floor: whose foreign load is above the level takes no part.
+  const order = loads.map((_, i) => i).sort((a, b) => foreign[a] - foreign[b]);
+  let room = 0;
+  let used = 0;
+  let level = Number.POSITIVE_INFINITY;
+  for (const i of order) {
+    if (foreign[i] >= level) break;
+    room += 1 / loads[i].slope;
+    used += foreign[i] / loads[i].slope;
+    level = (total + used) / room;
   }
+  const least = 1e-6 * total;
+  return loads.map((load, i) => Math.max(least, (level - foreign[i]) / load.slope));
 }
 
 /**
