@@ -93,3 +93,9 @@ it.each([
 ])('%d is written %s', (value, text) => {
   expect(rounded(value)).toBe(text);
 });
+
+it('a rate too small to reckon with is none: it would make a factor of 0, and no number of a sum', () => {
+  expect(loadSample({ requestsPerSecond: 5e-324 }, 1).rate).toBeUndefined();
+  expect(loadTexts({ requestsPerSecond: 5e-324 }, 1).rate).toBe('');
+  expect(loadSample({ requestsPerSecond: 0.01 }, 1).rate).toBe(0.01);
+});

@@ -20,6 +20,8 @@ import type { LoadFigures } from '../load/load-report.ts';
 /** Twice full. What says more acts the same, and a lie does not linger in the smoothed value. */
 export const MAX_UTILIZATION = 2;
 const MAX_RATE = 1e9;
+/** Less counts as none: of what rounds to nothing beside others no factor can be made. */
+const MIN_RATE = 1e-6;
 const MAX_TIME_MS = 86_400_000;
 
 /** From here on, up to 1, pressure is added to the utilisation. */
@@ -108,7 +110,7 @@ function errorsPerRequest(figures: LoadFigures): number {
 
 function rateOf(figures: LoadFigures): number | undefined {
   const rate = within(figures.requestsPerSecond ?? figures.connectionsPerSecond, MAX_RATE);
-  return rate === 0 ? undefined : rate;
+  return rate === undefined || rate < MIN_RATE ? undefined : rate;
 }
 
 function timeOf(figures: LoadFigures, answerTimeMs: number | undefined): number | undefined {
