@@ -28,7 +28,7 @@ export function feedBack(settings: DistributionSettings, taking: readonly Deriva
     derivation.wanted = wanted[i];
   });
   setMeans(settings, fed);
-  if (settings.algorithm === 'even-load' || settings.algorithm === 'capacity') doubt(taking, fed);
+  if (settings.algorithm === 'even-load' || settings.algorithm === 'capacity') doubt(taking);
   for (const derivation of taking) derivation.feedback = moved(settings, derivation);
   const factors = taking.map((each) => each.feedback);
   bound(
@@ -81,18 +81,14 @@ function guardedEvenLoad(taking: readonly Derivation[]): (number | undefined)[] 
 }
 
 function naiveEvenLoad(taking: readonly Derivation[]): (number | undefined)[] {
+  const weight = (each: Derivation) => each.before?.exactWeight ?? each.baseWeight;
+  const total = taking.reduce((sum, each) => sum + weight(each), 0);
   return taking.map((derivation) => {
     const utilization = derivation.load.estimate?.utilization;
     if (utilization === undefined) return undefined;
-    return naiveWish(utilization, weightPart(derivation, taking));
+    // The weight in force as a part of all: what the naive rule takes for the load assigned.
+    return naiveWish(utilization, total > 0 ? Math.max(1e-6, weight(derivation) / total) : 1);
   });
-}
-
-/** The weight in force as a part of all: what the naive rule takes for the load assigned. */
-function weightPart(derivation: Derivation, taking: readonly Derivation[]): number {
-  const weight = (each: Derivation) => each.before?.exactWeight ?? each.baseWeight;
-  const total = taking.reduce((sum, each) => sum + weight(each), 0);
-  return total > 0 ? Math.max(1e-6, weight(derivation) / total) : 1;
 }
 
 /** Beside what each is judged, for the reasons. */
@@ -106,17 +102,18 @@ function setMeans(settings: DistributionSettings, fed: readonly Derivation[]): v
 }
 
 /** Who is wrong about itself cannot rise by its word. */
-function doubt(taking: readonly Derivation[], fed: readonly Derivation[]): void {
-  const testimonies = taking.map(({ input, load }) => ({
-    utilization: load.estimate?.utilization,
-    answerTimeMs: input.answerTimeMs,
-  }));
-  for (const derivation of fed) {
-    const besideMs = distrust(testimonies, taking.indexOf(derivation));
-    if (besideMs === undefined || (derivation.wanted ?? 0) <= 1) continue;
-    derivation.distrustedBesideMs = besideMs;
+function doubt(taking: readonly Derivation[]): void {
+  const besides = distrust(
+    taking.map(({ input, load }) => ({
+      utilization: load.estimate?.utilization,
+      answerTimeMs: input.answerTimeMs,
+    })),
+  );
+  taking.forEach((derivation, i) => {
+    if (besides[i] === undefined || (derivation.wanted ?? 0) <= 1) return;
+    derivation.distrustedBesideMs = besides[i];
     derivation.wanted = 1;
-  }
+  });
 }
 
 /** One step from the factor in force to the wanted one, or none when it is not worth it. */

@@ -14,20 +14,31 @@ export interface Testimony {
   readonly answerTimeMs?: number;
 }
 
-/** Whether the one at `index` is distrusted; then how long the others take to answer (median, ms). */
-export function distrust(testimonies: readonly Testimony[], index: number): number | undefined {
-  const { utilization, answerTimeMs } = testimonies[index];
-  if (utilization === undefined || !isTime(answerTimeMs)) return undefined;
-  const others = testimonies.filter((_, i) => i !== index);
-  const times = others.map((other) => other.answerTimeMs).filter(isTime);
-  const claims = others.flatMap((other) => other.utilization ?? []);
-  if (times.length === 0 || claims.length === 0) return undefined;
-  const mean = claims.reduce((sum, claim) => sum + claim, 0) / claims.length;
-  if (utilization >= mean) return undefined;
+/**
+ * Who of them is distrusted.
+ *
+ * @returns for each how long the others take to answer (median, ms), or undefined: nothing against it
+ */
+export function distrust(testimonies: readonly Testimony[]): (number | undefined)[] {
+  const times = testimonies.map((each) => each.answerTimeMs).filter(isTime);
   times.sort((a, b) => a - b);
-  const median = times[times.length >> 1];
-  const isSlow = answerTimeMs > median * TIMES_SLOWER && answerTimeMs > median + SLOWER_MS;
-  return isSlow ? median : undefined;
+  const claims = testimonies.flatMap((each) => each.utilization ?? []);
+  const claimed = claims.reduce((sum, claim) => sum + claim, 0);
+  return testimonies.map(({ utilization, answerTimeMs }) => {
+    if (utilization === undefined || !isTime(answerTimeMs)) return undefined;
+    if (times.length < 2 || claims.length < 2) return undefined;
+    const mean = (claimed - utilization) / (claims.length - 1);
+    if (utilization >= mean) return undefined;
+    const median = medianOfOthers(times, answerTimeMs);
+    const isSlow = answerTimeMs > median * TIMES_SLOWER && answerTimeMs > median + SLOWER_MS;
+    return isSlow ? median : undefined;
+  });
+}
+
+/** Of sorted times without one that equals `own`; there are two at least. */
+function medianOfOthers(times: readonly number[], own: number): number {
+  const middle = (times.length - 1) >> 1;
+  return own > times[middle] ? times[middle] : times[middle + 1];
 }
 
 function isTime(value: number | undefined): value is number {
