@@ -37,18 +37,24 @@ export class DistributionLoop {
     this.schedule(PERIOD_MS);
   }
 
+  /** Nobody waits for a pass any more that will not come. */
   stop(): void {
     this.isStopped = true;
     clearTimeout(this.timer);
+    for (const { reject } of this.waiting.splice(0)) reject(stopped());
   }
 
   /** A pass as soon as may be: for what ought not to wait for a second. Resolves when it is done. */
   request(): Promise<void> {
+    if (this.isStopped) return Promise.reject(stopped());
     return new Promise((resolve, reject) => {
       this.waiting.push({ resolve, reject });
-      const since = monotonicMsUnwrapped() - this.flippedAtMs;
-      this.schedule(Math.max(0, PERIOD_MS - since));
+      this.schedule(this.untilNextFlipMs());
     });
+  }
+
+  private untilNextFlipMs(): number {
+    return Math.max(0, PERIOD_MS - (monotonicMsUnwrapped() - this.flippedAtMs));
   }
 
   /** The next pass, at the latest in so many milliseconds. */
@@ -67,19 +73,29 @@ export class DistributionLoop {
   }
 
   private async passInTurn(): Promise<void> {
-    const waiting = this.waiting;
-    this.waiting = [];
+    let waiting: typeof this.waiting = [];
+    let nextMs = PERIOD_MS;
     try {
       await this.options.inTurn(async () => {
-        const nowMs = monotonicMsUnwrapped();
-        if (await this.options.pass(nowMs)) this.flippedAtMs = nowMs;
+        // A pass that was under way when this one was asked for may have flipped meanwhile.
+        nextMs = this.untilNextFlipMs();
+        if (nextMs > 0 || this.isStopped) return;
+        waiting = this.waiting.splice(0);
+        nextMs = PERIOD_MS;
+        if (await this.options.pass(monotonicMsUnwrapped())) {
+          this.flippedAtMs = monotonicMsUnwrapped();
+        }
       });
       for (const { resolve } of waiting) resolve();
     } catch (error) {
       this.options.log.warning(`the distribution stays as it is: ${(error as Error).message}`);
       for (const { reject } of waiting) reject(error as Error);
     } finally {
-      this.schedule(PERIOD_MS);
+      this.schedule(nextMs);
     }
   }
+}
+
+function stopped(): Error {
+  return new Error('the control processor is being stopped');
 }

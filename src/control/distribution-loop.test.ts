@@ -1,0 +1,49 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { DistributionLoop, PERIOD_MS } from './distribution-loop.ts';
+
+let loop: DistributionLoop | undefined;
+afterEach(() => loop?.stop());
+
+/** A loop whose passes take `passMs` and flip; the times at which they did. */
+function flipping(passMs: number) {
+  const flips: number[] = [];
+  let last: Promise<unknown> = Promise.resolve();
+  const made = new DistributionLoop({
+    log: { warning: () => {} },
+    inTurn: <Result>(task: () => Promise<Result>) => {
+      const result = last.then(task);
+      last = result.catch(() => {});
+      return result;
+    },
+    pass: async () => {
+      await sleep(passMs);
+      flips.push(performance.now());
+      return true;
+    },
+  });
+  loop = made;
+  made.start();
+  return { loop: made, flips };
+}
+
+describe('the loop', () => {
+  it('flips at most once in a period, also for who asks while a pass is under way', async () => {
+    const { loop, flips } = flipping(300);
+    const first = loop.request();
+    await sleep(100);
+    await Promise.all([first, loop.request(), loop.request()]);
+    expect(flips).toHaveLength(2);
+    // Timers may fire up to a millisecond early.
+    expect(flips[1] - flips[0]).toBeGreaterThanOrEqual(PERIOD_MS - 2);
+  });
+
+  it('lets nobody wait for a pass that will not come', async () => {
+    const { loop } = flipping(0);
+    await loop.request();
+    const waiting = loop.request();
+    loop.stop();
+    await expect(waiting).rejects.toThrow('is being stopped');
+    await expect(loop.request()).rejects.toThrow('is being stopped');
+  });
+});
