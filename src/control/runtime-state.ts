@@ -3,7 +3,7 @@
 // control processor goes on from there, so that a drained backend stays drained and no weight jumps.
 //
 // Invariant: what is read back is checked; what is not as it should be counts as nothing. When it is too
-// long for its place the operators' changes alone are kept.
+// long for its place, the master's memory is left out, and then the health, but never operators' changes.
 
 import { z } from 'zod';
 import { LOAD_SOURCES } from '../load/load-report.ts';
@@ -14,13 +14,44 @@ import { OperatorChanges } from './operator-changes.ts';
 export interface RuntimeState {
   readonly operator: OperatorChanges;
   readonly master: MasterMemory;
-  /** Backends that were down, or not yet known to be up, by key. */
+  /** By key, of those that are checked; who is left out was not known yet. */
   readonly health: Readonly<Record<string, 'up' | 'down'>>;
 }
 
-const SERVICE_MEMORY = z.looseObject({
-  atMs: z.number(),
-  backends: z.array(z.looseObject({ name: z.string() })),
+// A number that is none would go through every mean to all weights of the service, so each is checked.
+const n = z.number();
+
+const BACKEND_MEMORY = z.object({
+  name: z.string(),
+  weight: n,
+  connectionLimit: n,
+  exactWeight: n,
+  baseWeight: n,
+  isTaking: z.boolean(),
+  takingMs: n,
+  feedback: n,
+  wish: n,
+  slowStart: z.object({ fromWeight: n, elapsedMs: n }).optional(),
+  begunConnections: n,
+  begunStock: n,
+  weightStock: n,
+  report: z.object({ sequence: n, receivedAtMs: n }).optional(),
+  estimate: z
+    .object({
+      carried: n,
+      utilization: n.optional(),
+      slope: n.optional(),
+      last: z.object({ utilization: n, carried: n }).optional(),
+      rate: n.optional(),
+      timeMs: n.optional(),
+    })
+    .optional(),
+});
+
+const SERVICE_MEMORY = z.object({
+  atMs: n,
+  begunPerSecond: n,
+  backends: z.array(BACKEND_MEMORY),
 });
 
 const REPORT = z.looseObject({
@@ -35,7 +66,7 @@ const REPORT = z.looseObject({
 const NO_MEMORY = { services: {}, reports: [] };
 
 const STATE = z.object({
-  operator: z.unknown(),
+  operator: z.unknown().optional(),
   master: z
     .object({
       services: z.record(z.string(), SERVICE_MEMORY).catch({}),
@@ -64,13 +95,23 @@ export function readRuntimeState(text: string | undefined): RuntimeState {
   };
 }
 
+/** Shorter the memory of a backend is not: more of them than this allows need not be written to see it. */
+const LEAST_BACKEND_BYTES = 150;
+
 /** Keeps a state in main memory. @returns whether all of it had room */
 export function writeRuntimeState(place: MemoryText, state: RuntimeState): boolean {
   const operator = state.operator.toJSON();
-  let bytes = Buffer.from(JSON.stringify({ ...state, operator }), 'utf8');
-  const fits = bytes.length <= place.capacity;
-  if (!fits) bytes = Buffer.from(JSON.stringify({ operator }), 'utf8');
-  place.write(bytes);
-  place.publish();
-  return fits;
+  const { master, health } = state;
+  const services = Object.values(master.services);
+  const backends = services.reduce((sum, service) => sum + service.backends.length, 0);
+  const versions = [{ operator, master, health }, { operator, health }, { operator }];
+  for (const version of versions) {
+    if (version.master && backends * LEAST_BACKEND_BYTES > place.capacity) continue;
+    const bytes = Buffer.from(JSON.stringify(version), 'utf8');
+    if (bytes.length > place.capacity) continue;
+    place.write(bytes);
+    place.publish();
+    return version.master !== undefined;
+  }
+  throw new RangeError('operators’ changes are too long for main memory');
 }
