@@ -56,7 +56,12 @@ function backendViewOf(
   const { master, observer, ids, nowMs } = sources;
   const backend = service.backends[n];
   const key = backendKey(service.name, backend.name);
-  const output = master.output(service.name)?.backends.find(({ name }) => name === backend.name);
+  const outputs = master.output(service.name)?.backends;
+  // Nearly always at the same place: the last decision is about the configuration that runs.
+  const output =
+    outputs?.[n]?.name === backend.name
+      ? outputs[n]
+      : outputs?.find(({ name }) => name === backend.name);
   const { reading, rates } = observer.look(ids.backends.get(key) as number);
   const health = sources.health(key);
   const report = master.report(key);

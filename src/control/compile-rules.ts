@@ -40,7 +40,8 @@ export function compileRules(
   const numbers = new Map<string, number>();
   const rules = service.rules.map((rule): RuleInput => {
     const names = backendsOfRule(rule, service);
-    const chosen = members.filter(({ name }) => names.includes(name));
+    const named = new Set(names);
+    const chosen = members.filter(({ name }) => named.has(name));
     const isOpen = chosen.some(({ weight }) => weight > 0);
     if (!isOpen && rule.otherwise === 'any') return { ...conditions(rule), pool: 0 };
     const key = names.join();

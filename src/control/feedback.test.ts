@@ -131,6 +131,29 @@ describe('health checks', () => {
     await expect.poll(() => weights()[0] > 0, WAIT).toBe(true);
     expect(logged.filter((line) => line.startsWith('web/b11 is down'))).toHaveLength(1);
   });
+
+  it('a dead server takes nothing when control begins again, nor when a reload brings it', async () => {
+    const script = join(folder, 'check');
+    writeFileSync(script, '#!/bin/sh\n[ "$WEIR_ADDRESS" = 10.2.0.12 ]\n', { mode: 0o755 });
+    const health =
+      `health: { type: script, command: [${script}], interval: 100ms, fast-interval: 50ms, ` +
+      'timeout: 5s, fall: 2 }, panic-threshold: 0, distribution: { slow-start: 0 },';
+    writeFileSync(file, fileText([serviceText('web', 80, [11, 12], health)]));
+    const first = await start();
+    await expect.poll(weights, WAIT).toEqual([0, 1]);
+    await first.stop();
+
+    const second = await start();
+    expect(weights()).toEqual([0, 1]);
+    expect(second.backendActions().backend('web', 'b11')?.state).toBe('down');
+    writeFileSync(file, fileText([serviceText('web', 80, [11, 12, 13], health)]));
+    expect((await second.reload()).applied).toBe(true);
+    expect(weights()).toEqual([0, 1, 0]);
+    await expect
+      .poll(() => second.backendActions().backend('web', 'b13')?.state, WAIT)
+      .toBe('down');
+    expect(weights()).toEqual([0, 1, 0]);
+  });
 });
 
 describe('agents', () => {

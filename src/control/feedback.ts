@@ -6,7 +6,7 @@
 
 import { monotonicMsUnwrapped } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
-import { HealthChecker, type HealthState } from '../health/checker.ts';
+import { HealthChecker, type HealthState, type HealthTarget } from '../health/checker.ts';
 import { runtimeBuffer } from '../memory/double-buffer.ts';
 import { HEADER_RUNTIME_LENGTH_A, RUNTIME_STATE_SIZE } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
@@ -19,6 +19,7 @@ import type { Configuration } from './config/schema.ts';
 import { DistributionLoop } from './distribution-loop.ts';
 import type { DrainCounts } from './drain.ts';
 import { DrainWatch } from './drain-watch.ts';
+import { ExpectedHealth } from './expected-health.ts';
 import { LoadSources, type LoadStatistics, type PreparedSources } from './load-sources.ts';
 import { Master } from './master.ts';
 import { MemoryText } from './memory-text.ts';
@@ -41,7 +42,8 @@ export class Feedback {
   private readonly options: FeedbackOptions;
   private readonly observer: BackendObserver;
   private readonly drainWatch: DrainWatch;
-  private readonly health: HealthChecker;
+  private readonly checker: HealthChecker;
+  private readonly health: ExpectedHealth;
   private readonly sources: LoadSources;
   private readonly loop: DistributionLoop;
   private readonly place: MemoryText;
@@ -50,7 +52,6 @@ export class Feedback {
   private previousHealth: Readonly<Record<string, 'up' | 'down'>> = {};
   /** A publication has failed: the table does not say what the master has decided. */
   private isUnpublished = false;
-  private savedText = '';
   private hadRoom = true;
 
   constructor(options: FeedbackOptions) {
@@ -58,11 +59,12 @@ export class Feedback {
     this.options = options;
     this.observer = new BackendObserver(memory);
     this.drainWatch = new DrainWatch(memory);
-    this.health = new HealthChecker({
+    this.checker = new HealthChecker({
       now: monotonicMsUnwrapped,
       random: Math.random,
       onChange: (state, before) => this.onHealth(state, before),
     });
+    this.health = new ExpectedHealth((key) => this.checker.state(key));
     const health = (key: string): HealthState | undefined => this.health.state(key);
     this.master = new Master({ observer: this.observer, log, health });
     this.sources = new LoadSources({ sink: this.master, log, configurationFile });
@@ -81,6 +83,8 @@ export class Feedback {
     this.master.operator = operator;
     this.master.restore(master);
     this.previousHealth = health;
+    // Where nothing is known of health, those that are there are used until their checks say otherwise.
+    if (Object.keys(health).length > 0) this.master.awaitChecks();
   }
 
   /** Reads what a configuration needs beside itself. @throws WeirError; nothing has changed then */
@@ -92,6 +96,7 @@ export class Feedback {
   decideFor(configuration: Configuration, ids: Ids): Decisions {
     this.configuration = configuration;
     this.ids = ids;
+    this.health.expect(this.targetsOf(configuration), monotonicMsUnwrapped());
     this.master.useConfiguration(configuration, ids);
     return this.master.decide(monotonicMsUnwrapped()).decisions;
   }
@@ -104,7 +109,9 @@ export class Feedback {
 
   /** The configuration is in force: checks and sources follow it. */
   async follow(configuration: Configuration, prepared: PreparedSources): Promise<void> {
-    this.health.setTargets(compileHealthTargets(configuration, (key) => this.previousHealth[key]));
+    const targets = this.targetsOf(configuration);
+    this.checker.setTargets(targets);
+    this.health.follow(targets);
     this.previousHealth = {};
     await this.sources.apply(prepared);
     this.save();
@@ -119,7 +126,7 @@ export class Feedback {
   async stop(): Promise<void> {
     this.loop.stop();
     this.sources.stop();
-    await this.health.stop();
+    await this.checker.stop();
   }
 
   /** Puts an operator's change of one backend into force. Resolves when it is. */
@@ -175,7 +182,7 @@ export class Feedback {
     for (const [key, id] of this.ids.backends) {
       if (this.health.state(key) === undefined) continue;
       const { connections, answered, refused, resets } = this.observer.look(id).reading;
-      this.health.observe(key, {
+      this.checker.observe(key, {
         begun: connections,
         answered: answered - refused,
         refused,
@@ -233,22 +240,24 @@ export class Feedback {
     this.loop.request().catch(() => {});
   }
 
-  /** Writes what must not be forgotten, when it has changed. */
+  private targetsOf(configuration: Configuration): HealthTarget[] {
+    return compileHealthTargets(configuration, (key) => this.previousHealth[key]);
+  }
+
+  /** Writes what must not be forgotten. */
   private save(): void {
     const health: Record<string, 'up' | 'down'> = {};
     for (const key of this.ids.backends.keys()) {
-      const status = this.health.state(key)?.status;
-      if (status === 'up' || status === 'down') health[key] = status;
+      if (this.health.state(key) === undefined) continue;
+      const status = this.master.healthOf(key);
+      if (status !== 'unchecked') health[key] = status;
     }
     const state = { operator: this.master.operator, master: this.master.memory, health };
-    const text = JSON.stringify(state);
-    if (text === this.savedText) return;
-    this.savedText = text;
     const hasRoom = writeRuntimeState(this.place, state);
     if (!hasRoom && this.hadRoom) {
       this.options.log.warning(
-        'what is known of the backends does not fit into main memory: should control be killed, ' +
-          'weights begin as configured; operators’ changes are kept',
+        'what load reports have taught does not fit into main memory: should control be killed, ' +
+          'weights begin as configured; operators’ changes are kept, and health if it fits',
       );
     }
     this.hadRoom = hasRoom;

@@ -12,6 +12,7 @@ import {
 } from '../tables/connection-backends.ts';
 import { BackendObserver } from './backend-observer.ts';
 import type { Ids } from './compile-configuration.ts';
+import type { Configuration } from './config/schema.ts';
 import { fileText, parsed, runningMemory, serviceText } from './control.harness.ts';
 import { Master } from './master.ts';
 
@@ -128,6 +129,56 @@ describe('Master', () => {
     expect(master.report('web/b11')).toBeUndefined();
   });
 
+  it('forgets what was asked for by who does not speak for a backend any more', () => {
+    const { master, configuration } = setUp('load: { source: agent-check, port: 99 },');
+    const keys = ids(['web/b11', 'web/b12', 'web/b13']);
+    const asks = (source: LoadReport['source'], identity: string): LoadReport => ({
+      ...{ backend: 'web/b11', source, identity, sequence: 1, receivedAtMs: 0, figures: {} },
+      wish: { administrative: 'maint' },
+    });
+    const weightWith = (used: Configuration): number => {
+      master.useConfiguration(used, keys);
+      return master.decide(1000).decisions.get('web/b11')!.weight;
+    };
+    master.accept(asks('agent-check', '10.2.0.11:99'));
+    expect(weightWith(configuration)).toBe(0);
+    const without = parsed(fileText([serviceText('web', 80, [11, 12, 13])]));
+    expect(weightWith(without)).toBeGreaterThan(0);
+
+    const agents = (name: string) => ({
+      ...without,
+      'resource-manager': {
+        ...without['resource-manager'],
+        agents: [{ name, 'key-file': 'k', backends: ['web/b11'] }],
+      },
+    });
+    master.accept(asks('agent', 'a'));
+    expect(weightWith(agents('a'))).toBe(0);
+    expect(weightWith(agents('b'))).toBeGreaterThan(0);
+  });
+
+  it('names some of the weights that changed, and counts the others', () => {
+    const { master, configuration, lines } = setUp();
+    const [service] = configuration.services;
+    const backends = Array.from({ length: 500 }, (_, n) => ({
+      ...service.backends[0],
+      name: `b${n}`,
+    }));
+    const keys = ids(backends.map(({ name }) => `web/${name}`));
+    const weighing = (weight: number): Configuration => ({
+      ...configuration,
+      services: [{ ...service, backends: backends.map((each) => ({ ...each, weight })) }],
+    });
+    master.useConfiguration(weighing(1), keys);
+    master.decide(0);
+    master.useConfiguration(weighing(0), keys);
+    master.decide(1000);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain('b9 1 → 0');
+    expect(lines[0]).not.toContain('b10 ');
+    expect(lines[0]).toMatch(/, and 490 more$/);
+  });
+
   it('goes on where a killed one stopped: nothing changes', () => {
     const first = setUp('distribution: { algorithm: even-load },');
     for (let nowMs = 0; nowMs < 60_000; nowMs += 1000) {
@@ -173,3 +224,31 @@ describe('backends that no check has looked at yet', () => {
     expect(configuration.services).toHaveLength(1);
   });
 });
+
+it('takes a time in proportion to how many backends there are', () => {
+  const { master, configuration } = setUp('distribution: { algorithm: even-load, blackout: 0 },');
+  const [service] = configuration.services;
+  const leastMs = (count: number): number => {
+    const backends = Array.from({ length: count }, (_, n) => ({
+      ...service.backends[0],
+      name: `b${n}`,
+    }));
+    const keys = ids(backends.map(({ name }) => `web/${name}`));
+    master.useConfiguration({ ...configuration, services: [{ ...service, backends }] }, keys);
+    const figures = { cpuUtilization: 0.5 };
+    const agent = { source: 'agent' as const, identity: 'a', figures };
+    const times = Array.from({ length: 5 }, (_, period) => {
+      const atMs = count + period * 1000;
+      for (const backend of keys.backends.keys()) {
+        master.accept({ ...agent, backend, sequence: atMs, receivedAtMs: atMs });
+      }
+      const begunMs = performance.now();
+      master.decide(atMs);
+      return performance.now() - begunMs;
+    });
+    return Math.min(...times.slice(1));
+  };
+  leastMs(500);
+  // Eight times as many: 64 times as long, if each were compared with all others.
+  expect(leastMs(16_384) / leastMs(2048)).toBeLessThan(32);
+}, 60_000);

@@ -24,6 +24,7 @@ import type { Configuration, ServiceConfiguration } from './config/schema.ts';
 import { drainEndsConnections } from './drain.ts';
 import { headline } from './headline.ts';
 import { OperatorChanges } from './operator-changes.ts';
+import { isSpokenFor, speakersOf } from './report-speakers.ts';
 
 export interface MasterParts {
   readonly observer: BackendObserver;
@@ -38,6 +39,11 @@ export interface MasterMemory {
   /** Their times are of CLOCK_MONOTONIC, which the successor has too. */
   readonly reports: readonly LoadReport[];
 }
+
+type BackendConfiguration = ServiceConfiguration['backends'][number];
+
+/** As many changes of weights are named in one line of the log; the others are counted. */
+const NAMED_IN_A_LINE = 10;
 
 export class Master implements ReportSink {
   private readonly parts: MasterParts;
@@ -62,9 +68,28 @@ export class Master implements ReportSink {
     this.ids = ids;
     this.trusted ??= new Set(ids.backends.keys());
     const services = new Set(configuration.services.map(({ name }) => name));
-    for (const key of this.reports.keys()) if (!ids.backends.has(key)) this.reports.delete(key);
+    this.forgetReports(configuration);
     for (const name of this.outputs.keys()) if (!services.has(name)) this.outputs.delete(name);
     for (const name of this.memories.keys()) if (!services.has(name)) this.memories.delete(name);
+  }
+
+  /**
+   * Who has not passed a check waits for one, although it is there already: what was known when control
+   * was killed is known again. Before the first configuration.
+   */
+  awaitChecks(): void {
+    this.trusted = new Set();
+  }
+
+  /**
+   * Reports of sources that the configuration does not name any more are forgotten with what they asked
+   * for: a server that wanted to be drained could not take that back.
+   */
+  private forgetReports(configuration: Configuration): void {
+    const speakers = speakersOf(configuration);
+    for (const [key, report] of this.reports) {
+      if (!isSpokenFor(speakers, report)) this.reports.delete(key);
+    }
   }
 
   /** A report of the resource manager. */
@@ -106,7 +131,7 @@ export class Master implements ReportSink {
       const before = this.outputs.get(service.name);
       const output = synthesize(
         compileDistribution(service),
-        service.backends.map((backend) => this.input(service, backend.name)),
+        service.backends.map((backend) => this.input(service, backend)),
         this.memories.get(service.name),
         nowMs,
       );
@@ -127,8 +152,8 @@ export class Master implements ReportSink {
     return { decisions, changed };
   }
 
-  private input(service: ServiceConfiguration, name: string): BackendInput {
-    const backend = service.backends.find((each) => each.name === name)!;
+  private input(service: ServiceConfiguration, backend: BackendConfiguration): BackendInput {
+    const { name } = backend;
     const key = backendKey(service.name, name);
     const id = this.ids.backends.get(key) as number;
     const { reading, answerTimeMs } = this.parts.observer.look(id);
@@ -149,7 +174,7 @@ export class Master implements ReportSink {
   }
 
   /** A newcomer of a reload has to pass a check first; who was there at the start has not. */
-  private healthOf(key: string): BackendInput['health'] {
+  healthOf(key: string): BackendInput['health'] {
     const status = this.parts.health(key)?.status ?? 'up';
     return status === 'unchecked' && this.trusted?.has(key) ? 'up' : status;
   }
@@ -183,14 +208,19 @@ export class Master implements ReportSink {
     if (now.usesFallback !== (before?.usesFallback ?? false)) {
       log.warning(`${name}: the fallback ${now.usesFallback ? 'takes over' : 'is relieved'}`);
     }
+    const weights = new Map(before?.backends.map((backend) => [backend.name, backend]));
     const moved = now.backends.flatMap((backend) => {
-      const old = before?.backends.find((each) => each.name === backend.name);
-      if (old === undefined || old.weight === backend.weight) return [];
+      const old = weights.get(backend.name);
+      return old === undefined || old.weight === backend.weight ? [] : [{ old, backend }];
+    });
+    if (moved.length === 0) return;
+    const named = moved.slice(0, NAMED_IN_A_LINE).map(({ old, backend }) => {
       const health = this.parts.health(backendKey(name, backend.name));
       const why = headline(backend.reasons, health);
-      return [`${backend.name} ${shown(old)} → ${shown(backend)} (${why})`];
+      return `${backend.name} ${shown(old)} → ${shown(backend)} (${why})`;
     });
-    if (moved.length > 0) log.info(`${name}: ${moved.join(', ')}`);
+    const more = moved.length - named.length;
+    log.info(`${name}: ${named.join(', ')}${more > 0 ? `, and ${more} more` : ''}`);
   }
 }
 
