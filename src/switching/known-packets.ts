@@ -13,20 +13,17 @@
 
 import type { MainMemory } from '../memory/region.ts';
 import { FORWARDING_NAT } from '../tables/configuration-table.ts';
-import {
-  type ConnectionTable,
-  DIRECTION_TO_SERVER,
-  NOT_FOUND,
-} from '../tables/connection-table.ts';
+import { type ConnectionTable, NOT_FOUND } from '../tables/connection-table.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
 import { type HopCache, NO_HOP } from './hop-cache.ts';
+import { lengthToSend } from './packet-context.ts';
 import { areFlagsSane, isMartian } from './read-headers.ts';
 import * as reasons from './reasons.ts';
-import { TIME_TO_LIVE_DIFFERENCE } from './rewrite.ts';
+import { rewrite } from './rewrite.ts';
 import type { Transmitter } from './transmitter.ts';
 import { NO_WAY_OUT, neighborOf } from './way-out.ts';
 
@@ -34,7 +31,6 @@ import { NO_WAY_OUT, neighborOf } from './way-out.ts';
 const BURST_MAX = 64;
 /** Ethernet and IPv4 headers, and a UDP header: nothing shorter is plain. */
 const PLAIN_LENGTH_MIN = 42;
-const ETHERNET_FRAME_MIN = 60;
 const NETWORK = ethernet.HEADER_SIZE;
 const TRANSPORT = NETWORK + ipv4.HEADER_SIZE;
 /** Ethernet type 0x0800, then version 4 and a header of five words. */
@@ -152,8 +148,7 @@ export class KnownPackets {
     const { connections, view } = this;
     const network = (offset + NETWORK) | 0;
     const transport = (offset + TRANSPORT) | 0;
-    const third = view.getInt32(network + 8);
-    const protocol = (third >>> 16) & 0xff;
+    const protocol = ipv4.protocol(view, network);
     if (!this.isOf(entry, network, transport, protocol)) return reasons.CONTINUE;
     const wayOut = connections.wayOut(entry);
     if (wayOut === NO_WAY_OUT) return reasons.CONTINUE;
@@ -163,36 +158,16 @@ export class KnownPackets {
     const total = ipv4.totalLength(view, network);
     if (total > this.hops.mtu(hop)) return reasons.CONTINUE;
 
-    const difference = connections.transportDifference(entry);
     if (protocol === ipv4.PROTOCOL_TCP) {
       connections.updateTcp(entry, tcp.flags(view, transport), nowMs, total);
       connections.acknowledge(entry, tcp.acknowledgmentNumber(view, transport));
-      const before = tcp.checksum(view, transport);
-      tcp.setChecksum(view, transport, checksum.apply(before, difference));
     } else {
       connections.updateUdp(entry, nowMs, total);
-      const before = udp.checksum(view, transport);
-      udp.setChecksum(view, transport, checksum.applyUdp(before, difference));
     }
-    if ((entry & 1) === DIRECTION_TO_SERVER) {
-      ipv4.setDestination(view, network, connections.newAddress(entry));
-      tcp.setDestinationPort(view, transport, connections.newPort(entry));
-    } else {
-      ipv4.setSource(view, network, connections.newAddress(entry));
-      tcp.setSourcePort(view, transport, connections.newPort(entry));
-    }
-    // One off the time to live in the highest byte, the checksum in the lowest two.
-    const header = connections.addressDifference(entry) + TIME_TO_LIVE_DIFFERENCE;
-    const after = checksum.apply(third & 0xffff, header);
-    view.setInt32(network + 8, ((third - 0x01000000) & 0xffff0000) | after);
+    rewrite(view, connections, entry, network, transport);
     this.hops.writeMacAddresses(hop, view, offset);
-    const needed = (total + NETWORK) | 0;
-    const least = needed > ETHERNET_FRAME_MIN ? needed : ETHERNET_FRAME_MIN;
-    const refused = this.transmitter.send(
-      this.hops.egress(hop),
-      offset,
-      length > least ? least : length,
-    );
+    const toSend = lengthToSend(length, (total + NETWORK) | 0);
+    const refused = this.transmitter.send(this.hops.egress(hop), offset, toSend);
     return refused === reasons.CONTINUE ? reasons.CONNECTION : refused;
   }
 

@@ -7,6 +7,16 @@
 /** Without the check sequence. */
 const ETHERNET_FRAME_MIN = 60;
 
+/**
+ * Length of a frame without what it has behind its packet, but for the padding that the least Ethernet
+ * frame needs: a small packet in a long frame must not be too long for the next link.
+ * @param needed bytes up to the end of the packet. @hot
+ */
+export function lengthToSend(length: number, needed: number): number {
+  const least = needed > ETHERNET_FRAME_MIN ? needed : ETHERNET_FRAME_MIN;
+  return length > least ? least : length;
+}
+
 export class PacketContext {
   // The frame: offset in main memory, length in bytes, where it came in.
   offset = 0;
@@ -46,14 +56,9 @@ export class PacketContext {
   /** How it ended: an index into REASONS, or -1 while it waits for a neighbor. */
   reason = -1;
 
-  /**
-   * Length of the frame without what it has behind its packet, but for the padding that the least
-   * Ethernet frame needs: a small packet in a long frame must not be too long for the next link. @hot
-   */
+  /** Length of the frame as it is to be sent. @hot */
   lengthToSend(): number {
-    const needed = (this.packetEnd - this.offset) | 0;
-    const least = needed > ETHERNET_FRAME_MIN ? needed : ETHERNET_FRAME_MIN;
-    return this.length > least ? least : this.length;
+    return lengthToSend(this.length, (this.packetEnd - this.offset) | 0);
   }
 
   /** Begins a new packet. @hot */

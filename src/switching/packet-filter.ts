@@ -111,8 +111,7 @@ export class PacketFilter {
   }
 
   /**
-   * A burst of frames that came in on `ingress`. Those that stay the caller's are given back to the pool.
-   * @returns their bytes in all. @hot
+   * A burst of frames that came in on `ingress`. Those that do not leave are given back to the pool. @hot
    */
   processBurst(
     ingress: number,
@@ -120,7 +119,7 @@ export class PacketFilter {
     lengths: Int32Array,
     count: number,
     nowMs: number,
-  ): number {
+  ): void {
     const { known, pool } = this;
     let forwarded = 0;
     let bytes = 0;
@@ -141,7 +140,6 @@ export class PacketFilter {
     }
     this.counters.received(ingress, count, bytes);
     this.counters.countSeveral(reasons.CONNECTION, forwarded);
-    return bytes;
   }
 
   /**
@@ -212,16 +210,17 @@ export class PacketFilter {
   private forward(context: PacketContext, entry: number, reason: number, nowMs: number): number {
     const { view } = this.memory;
     const { connections } = this;
+    const { networkOffset, transportOffset } = context;
     const isDirect = connections.forwarding(entry) === table.FORWARDING_DSR;
-    if (!isForwardable(view, context.networkOffset, isDirect)) return reasons.TTL_EXPIRED;
-    const length = (context.packetEnd - context.networkOffset) | 0;
+    if (!isForwardable(view, networkOffset, isDirect)) return reasons.TTL_EXPIRED;
+    const length = (context.packetEnd - networkOffset) | 0;
     if (context.protocol === ipv4.PROTOCOL_TCP) {
       connections.updateTcp(entry, context.tcpFlags, nowMs, length);
-      connections.acknowledge(entry, tcp.acknowledgmentNumber(view, context.transportOffset));
+      connections.acknowledge(entry, tcp.acknowledgmentNumber(view, transportOffset));
     } else {
       connections.updateUdp(entry, nowMs, length);
     }
-    if (!isDirect) rewrite(view, connections, entry, context);
+    if (!isDirect) rewrite(view, connections, entry, networkOffset, transportOffset);
     if (!this.findWayOut(context, entry, isDirect, nowMs)) return context.reason;
     return this.wayOut.send(context, reason, nowMs);
   }

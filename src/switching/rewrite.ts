@@ -8,45 +8,42 @@ import * as checksum from '../wire/checksum.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
-import type { PacketContext } from './packet-context.ts';
 
 /** What taking one off the time to live adds to the sum of the IP header: minus 0x0100. */
-export const TIME_TO_LIVE_DIFFERENCE = 0xfeff;
+const TIME_TO_LIVE_DIFFERENCE = 0xfeff;
+
 /**
  * Rewrites addresses, port, time to live and checksums of a packet of a NAT connection. `entry` is its
- * direction of the connection's record. @hot
+ * direction of the connection's record; its time to live is not 0. @hot
  */
 export function rewrite(
   view: DataView,
   connections: ConnectionTable,
   entry: number,
-  context: PacketContext,
+  network: number,
+  transport: number,
 ): void {
-  const network = context.networkOffset;
-  const transport = context.transportOffset;
+  // Time to live, protocol, checksum.
+  const word = view.getInt32(network + 8);
+  const difference = connections.transportDifference(entry);
+  if (((word >>> 16) & 0xff) === ipv4.PROTOCOL_TCP) {
+    const before = tcp.checksum(view, transport);
+    tcp.setChecksum(view, transport, checksum.apply(before, difference));
+  } else {
+    const before = udp.checksum(view, transport);
+    udp.setChecksum(view, transport, checksum.applyUdp(before, difference));
+  }
   const address = connections.newAddress(entry);
   const port = connections.newPort(entry);
   // Source and destination port stand at the same offsets in TCP and UDP.
-  if (context.direction === DIRECTION_TO_SERVER) {
+  if ((entry & 1) === DIRECTION_TO_SERVER) {
     ipv4.setDestination(view, network, address);
     tcp.setDestinationPort(view, transport, port);
   } else {
     ipv4.setSource(view, network, address);
     tcp.setSourcePort(view, transport, port);
   }
-  ipv4.setTimeToLive(view, network, (ipv4.timeToLive(view, network) - 1) | 0);
-  const header = checksum.addDifferences(
-    connections.addressDifference(entry),
-    TIME_TO_LIVE_DIFFERENCE,
-  );
-  const headerChecksum = ipv4.headerChecksum(view, network);
-  ipv4.setHeaderChecksum(view, network, checksum.apply(headerChecksum, header));
-  const payload = connections.transportDifference(entry);
-  if (context.protocol === ipv4.PROTOCOL_TCP) {
-    const before = tcp.checksum(view, transport);
-    tcp.setChecksum(view, transport, checksum.apply(before, payload));
-  } else {
-    const before = udp.checksum(view, transport);
-    udp.setChecksum(view, transport, checksum.applyUdp(before, payload));
-  }
+  const header = connections.addressDifference(entry) + TIME_TO_LIVE_DIFFERENCE;
+  const after = checksum.apply(word & 0xffff, header);
+  view.setInt32(network + 8, ((word - 0x01000000) & 0xffff0000) | after);
 }
