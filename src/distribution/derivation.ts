@@ -24,6 +24,8 @@ export interface Derivation {
   readonly load: EstimateNow;
   /** What feedback wants, before limits of speed; undefined: no report that can be used. */
   wanted: number | undefined;
+  /** The part of it that gives way to the configured weight, as next to nothing is to be levelled. */
+  resting: number;
   /** Mean utilisation, or time, of the backends with reports: beside what it was judged. */
   mean: number;
   /** Its estimated utilisation now, own assignments counted; undefined: as it was reported. */

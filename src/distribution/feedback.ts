@@ -8,7 +8,7 @@
 
 import { capacityWish } from './capacity.ts';
 import type { Derivation } from './derivation.ts';
-import { type CarriedLoad, evenLoadWishes, naiveWish } from './even-load.ts';
+import { type CarriedLoad, evenLoadWishes, IDLE_UTILIZATION, naiveWish } from './even-load.ts';
 import { leastResponseTimeWish } from './least-response-time.ts';
 import { bound, boundsOf, clamp, factorsOf, step } from './limits.ts';
 import type { DistributionSettings } from './settings.ts';
@@ -28,7 +28,10 @@ export function feedBack(settings: DistributionSettings, taking: readonly Deriva
     derivation.wanted = wanted[i];
   });
   setMeans(settings, fed);
-  if (settings.algorithm === 'even-load' || settings.algorithm === 'capacity') doubt(taking);
+  if (settings.algorithm === 'even-load' || settings.algorithm === 'capacity') {
+    for (const derivation of fed) rest(derivation);
+    doubt(taking);
+  }
   for (const derivation of taking) derivation.feedback = moved(settings, derivation);
   const factors = taking.map((each) => each.feedback);
   bound(
@@ -99,6 +102,19 @@ function setMeans(settings: DistributionSettings, fed: readonly Derivation[]): v
       : each.load.estimate?.utilization) ?? 0;
   const mean = fed.reduce((sum, each) => sum + figure(each), 0) / fed.length;
   for (const derivation of fed) derivation.mean = mean;
+}
+
+/**
+ * Where next to nothing is done, all servers are equally busy however it is shared out, and weights
+ * would stay for ever where the last disturbance left them, or drift by chance. So the less is done
+ * by a backend and by all, the more the configured weight is wanted.
+ */
+function rest(derivation: Derivation): void {
+  const { load, mean, wanted } = derivation;
+  if (wanted === undefined) return;
+  const utilization = Math.max(load.estimate?.utilization ?? 0, mean);
+  derivation.resting = clamp(1 - utilization / IDLE_UTILIZATION, 0, 1);
+  derivation.wanted = wanted + derivation.resting * (1 - wanted);
 }
 
 /** Who is wrong about itself cannot rise by its word. */

@@ -185,6 +185,11 @@ function movement(settings: DistributionSettings, derivation: Derivation): Reaso
     const text = `not believed: first answers take ${rounded(answerTimeMs)} ms, elsewhere ${rounded(distrustedBesideMs)} ms`;
     reasons.push(reason('distrusted', text, { answerTimeMs, distrustedBesideMs }));
   }
+  const { resting } = derivation;
+  if (resting > 0.01) {
+    const text = `next to nothing to do: ${percent(resting)} of the way to the configured weight`;
+    reasons.push(reason('resting', text, { resting }));
+  }
   const limit = limitOf(settings, wanted);
   reasons.push(reason('wanted', `wanted ${weight(wanted)}${limit}`, { wanted }));
   if (feedback === wanted) return reasons;

@@ -160,6 +160,7 @@ function derive(
     carried: now,
     load,
     wanted: undefined,
+    resting: 0,
     mean: 0,
     guarded: undefined,
     distrustedBesideMs: undefined,

@@ -284,3 +284,30 @@ describe('silence', () => {
     });
   });
 });
+
+describe('rest', () => {
+  it('comes back to the configured weights where there is nothing to do any more', () => {
+    // One server was busy with something else while traffic ended.
+    const servers = [1, 1, 1].map((_, i) => ({
+      capacity: 1000,
+      foreign: (timeMs: number) => (i === 0 && timeMs > WARM_UP_MS && timeMs < 80_000 ? 0.9 : 0),
+    }));
+    const connectionsPerSecond = (timeMs: number) => (timeMs < 75_000 ? 1000 : 0);
+    const { samples } = simulate({ ...QUIET, seed: 5, servers, connectionsPerSecond });
+    const at = (timeMs: number) => samples.find((sample) => sample.timeMs === timeMs)!.weights;
+    expect(at(79_000)[0]).toBeLessThan(0.3);
+    for (const weight of at(119_000)) expect(Math.abs(weight - 1)).toBeLessThan(0.1);
+  });
+
+  it('weights do not drift by the chance of a few connections: capacity', () => {
+    const servers = [1, 1, 1].map(() => ({ capacity: 1000 }));
+    const furthest = seeds(10).map((seed) => {
+      const settings = { algorithm: 'capacity' } as const;
+      const world = { ...QUIET, seed, servers, settings, durationMs: 300_000 };
+      const { samples } = simulate({ ...world, connectionsPerSecond: () => 20 });
+      const weights = samples.flatMap((sample) => sample.weights);
+      return Math.max(...weights.map((weight) => Math.abs(weight - 1)));
+    });
+    expect(Math.max(...furthest)).toBeLessThan(0.3);
+  });
+});
