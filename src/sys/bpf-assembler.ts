@@ -36,6 +36,7 @@ const MOVE = 0xbf;
 const ADD_IMMEDIATE = 0x07;
 const ADD = 0x0f;
 const SUBTRACT = 0x1f;
+const MULTIPLY_IMMEDIATE = 0x27;
 const OR = 0x4f;
 const AND_IMMEDIATE = 0x57;
 const AND = 0x5f;
@@ -44,6 +45,7 @@ const SHIFT_LEFT = 0x6f;
 const SHIFT_RIGHT_IMMEDIATE = 0x77;
 const SHIFT_RIGHT = 0x7f;
 const XOR_IMMEDIATE = 0xa7;
+const XOR = 0xaf;
 const TO_BIG_ENDIAN = 0xdc; // ALU | END | TO_BE
 // Jumps: JMP, with an immediate (K) or a register (X).
 const JUMP = 0x05;
@@ -151,6 +153,11 @@ export class BpfAssembler {
     return this.#emit(SUBTRACT, to, from, 0, 0);
   }
 
+  /** to *= immediate, sign-extended */
+  multiply(to: number, immediate: number): this {
+    return this.#emit(MULTIPLY_IMMEDIATE, to, 0, 0, immediate);
+  }
+
   /** to |= from */
   or(to: number, from: number): this {
     return this.#emit(OR, to, from, 0, 0);
@@ -189,6 +196,11 @@ export class BpfAssembler {
   /** to ^= immediate, sign-extended */
   xor(to: number, immediate: number): this {
     return this.#emit(XOR_IMMEDIATE, to, 0, 0, immediate);
+  }
+
+  /** to ^= from */
+  xorRegister(to: number, from: number): this {
+    return this.#emit(XOR, to, from, 0, 0);
   }
 
   /** The lower `bits` (16, 32) of a register from host to network order; the rest is zero. */

@@ -13,6 +13,7 @@ const MAP_UPDATE_ELEM = 2;
 const PROG_LOAD = 5;
 const PROG_TEST_RUN = 10;
 const LINK_CREATE = 28;
+const LINK_UPDATE = 29;
 
 export const MAP_TYPE_ARRAY = 2;
 export const MAP_TYPE_XSKMAP = 17;
@@ -217,4 +218,16 @@ export function linkXdpProgram(
   attributes.setUint32(12, flags, true);
   const result = bpf(LINK_CREATE, attributes);
   return must(result, 'bpf(LINK_CREATE)', `interface ${interfaceName}`);
+}
+
+/**
+ * Puts another program in the place of the one that a link holds on its interface: each frame finds
+ * one of the two. The link lasts as before.
+ * @throws SystemError
+ */
+export function replaceXdpProgram(linkFd: number, programFd: number): void {
+  const attributes = attribute();
+  attributes.setUint32(0, linkFd, true);
+  attributes.setUint32(4, programFd, true);
+  must(bpf(LINK_UPDATE, attributes), 'bpf(LINK_UPDATE)', `program ${programFd}`);
 }
