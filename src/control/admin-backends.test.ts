@@ -111,6 +111,19 @@ describe('POST …/drain and …/undrain', () => {
     ]);
   });
 
+  it('leaves the deadline of a drain as it is when nothing is said of it', async () => {
+    await change('web/b1/drain', { deadlineSeconds: 90, atDeadline: 'reset' });
+    expect(await change('web/b1/drain')).toMatchObject({
+      backend: { drain: { deadlineInMs: 90_000, atDeadline: 'reset' } },
+      warnings: ['it was drained already: its deadline stays'],
+    });
+    expect(await change('web/b1/drain', { deadlineSeconds: null })).toMatchObject({
+      backend: { drain: { deadline: null, atDeadline: 'keep' } },
+      warnings: ['it was drained already: the new deadline counts'],
+    });
+    expect((await change('web/b1/drain')).warnings).toEqual(['it was drained already']);
+  });
+
   it('warns when nobody is left, and when it was drained already', async () => {
     expect((await change('dns/b1/drain')).warnings).toEqual([
       'no other backend of dns can take new connections: they will be refused',

@@ -59,12 +59,13 @@ const by = z
 
 const DRAIN_BODY = z
   .strictObject({
-    deadlineSeconds: z.number().min(0).max(MAX_DEADLINE_SECONDS).nullable().default(null),
+    deadlineSeconds: z.number().min(0).max(MAX_DEADLINE_SECONDS).nullish(),
     atDeadline: z.enum(DRAIN_ENDS).optional(),
     by,
   })
   .refine(
-    ({ deadlineSeconds, atDeadline }) => atDeadline === undefined || deadlineSeconds !== null,
+    ({ deadlineSeconds, atDeadline }) =>
+      atDeadline === undefined || typeof deadlineSeconds === 'number',
     {
       path: ['atDeadline'],
       error: 'says what happens at the deadline, and there is none: give deadlineSeconds too',
@@ -193,9 +194,20 @@ async function drain(
 ): Promise<BackendChangeView> {
   const before = known(actions, names);
   const warnings = [...lastOne(actions, before)];
-  if (before.drain !== null) warnings.push('it was drained already: the new deadline counts');
-  const deadlineMs = body.deadlineSeconds === null ? null : body.deadlineSeconds * 1000;
-  const request = { deadlineMs, atDeadline: body.atDeadline ?? 'keep' };
+  const { deadlineSeconds, atDeadline } = body;
+  let request: DrainRequest = {
+    deadlineMs: typeof deadlineSeconds === 'number' ? deadlineSeconds * 1000 : null,
+    atDeadline: atDeadline ?? 'keep',
+  };
+  if (before.drain !== null && deadlineSeconds === undefined) {
+    // Nothing was said of it: who only wants to look on must not take the deadline away.
+    const { deadlineInMs } = before.drain;
+    request = { deadlineMs: deadlineInMs, atDeadline: before.drain.atDeadline };
+    const rest = deadlineInMs === null ? '' : ': its deadline stays';
+    warnings.push(`it was drained already${rest}`);
+  } else if (before.drain !== null) {
+    warnings.push('it was drained already: the new deadline counts');
+  }
   const key = backendKey(names.service, names.backend);
   await actions.drain(key, request, operation(body.by));
   return { backend: known(actions, names), warnings };
