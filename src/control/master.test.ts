@@ -157,6 +157,17 @@ describe('Master', () => {
     expect(weightWith(agents('b'))).toBeGreaterThan(0);
   });
 
+  it('says nothing of weights that are only written in other numbers', () => {
+    const { master, weights, lines } = setUp();
+    expect(weights(0)).toEqual([1, 1, 1]);
+    master.operator = master.operator.withWeight('web/b11', 2, { by: 'ann', atMs: 1 });
+    expect(weights(1000)).toEqual([1, 1, 1]);
+    // It rises slowly, so that finer numbers are needed.
+    expect(weights(2000)).toEqual([110, 100, 100]);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^web: b11 1 → 1\.1 [^→]*$/);
+  });
+
   it('names some of the weights that changed, and counts the others', () => {
     const { master, configuration, lines } = setUp();
     const [service] = configuration.services;

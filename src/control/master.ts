@@ -211,7 +211,7 @@ export class Master implements ReportSink {
     const weights = new Map(before?.backends.map((backend) => [backend.name, backend]));
     const moved = now.backends.flatMap((backend) => {
       const old = weights.get(backend.name);
-      return old === undefined || old.weight === backend.weight ? [] : [{ old, backend }];
+      return old === undefined || !hasMoved(old, backend) ? [] : [{ old, backend }];
     });
     if (moved.length === 0) return;
     const named = moved.slice(0, NAMED_IN_A_LINE).map(({ old, backend }) => {
@@ -222,6 +222,12 @@ export class Master implements ReportSink {
     const more = moved.length - named.length;
     log.info(`${name}: ${named.join(', ')}${more > 0 ? `, and ${more} more` : ''}`);
   }
+}
+
+/** All whole numbers of a service may change with their scale, and no weight with them. */
+function hasMoved(old: BackendOutput, now: BackendOutput): boolean {
+  const isTurn = old.weight === 0 || now.weight === 0;
+  return old.weight !== now.weight && (isTurn || old.exactWeight !== now.exactWeight);
 }
 
 function shown({ exactWeight }: BackendOutput): string {
