@@ -78,7 +78,7 @@ async function vitest(project, args) {
   // With a filter, a project may well have nothing that matches.
   command.push(...(args.length > 0 ? ['--passWithNoTests', ...args] : []));
   const exitCode =
-    project === 'scenario' ? await runAsLabRoot(command) : await run(command[0], command.slice(1));
+    project !== 'unit' ? await runAsLabRoot(command) : await run(command[0], command.slice(1));
   return countTests(reportFile, exitCode);
 }
 
@@ -95,7 +95,10 @@ function chooseSteps(args) {
     steps.push(['unused code', () => check(execPath, [program('knip', 'bin', 'knip.js')])]);
   }
   if (wants('--unit')) steps.push(['unit tests', () => vitest('unit', rest)]);
-  if (wants('--scenario')) steps.push(['scenarios', () => vitest('scenario', rest)]);
+  if (wants('--scenario')) {
+    steps.push(['scenarios', () => vitest('scenario', rest)]);
+    steps.push(['operation', () => vitest('operation', rest)]);
+  }
   return steps;
 }
 
