@@ -130,6 +130,27 @@ describe('a recount', () => {
     expect(memory.header(HEADER_BOOK)).toBeGreaterThan(1);
   });
 
+  it('waits for turns that do not know of it, wherever they put their connections', () => {
+    const { memory, tables, sweeps, step, gauges } = make(2);
+    const share = 512;
+    // Its own share is full: what processor 1 begins now stands in the share of processor 0.
+    for (let key = 0; key < share; key++) {
+      insert(tables[1], key, { protocol: UDP, nowMs: 0, backend: 1 });
+    }
+    tables[1].enterTurn();
+    wantRecount(memory);
+    for (let i = 0; i < 10; i++) {
+      tables[0].enterTurn();
+      sweeps[0].sweep(0, ROUND);
+    }
+    expect(insert(tables[1], share, { protocol: UDP, nowMs: 0, backend: 1 })).toBe(PUBLISHED);
+    for (let i = 0; i < STEPS; i++) step();
+    expect(memory.header(HEADER_BOOK)).toBe(1);
+    expect(gauges()).toMatchObject({ active: share + 1, open: share + 1, taken: share + 1 });
+    tables[0].remove(lookupClient(tables[0], share, UDP) >> 1);
+    expect(gauges()).toMatchObject({ active: share, open: share });
+  });
+
   it('waits for a processor that is dead, and is finished by the next one', () => {
     const { memory, tables, sweeps, step, gauges, backend } = make(2);
     insert(tables[0], 1, { protocol: UDP, nowMs: 0, backend: 1 });
