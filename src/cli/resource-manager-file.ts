@@ -144,7 +144,14 @@ function crossChecks(file: ProgramFile): Finding[] {
   file.agents.forEach(({ name, backends }, i) => {
     if (names.has(name)) add(['agents', i, 'name'], `there are two agents '${name}'`);
     names.add(name);
-    for (const each of backends) reporters.set(each, `agent ${name}`);
+    backends.forEach((each, n) => {
+      const other = reporters.get(each);
+      if (other !== undefined) {
+        const message = `${other} reports about ${each} already`;
+        add(['agents', i, 'backends', n], message, 'one source for each backend');
+      }
+      reporters.set(each, `agent ${name}`);
+    });
   });
   file.sources.forEach(({ backend: each, source, path, send }, i) => {
     const other = reporters.get(each);

@@ -270,6 +270,7 @@ sources:
     expect(faultsOf(text)).toEqual([
       '2 agents: agents cannot report without listen',
       "2 agents[1].name: there are two agents 'b1'",
+      '2 agents[1].backends[0]: agent b1 reports about web/b1 already',
       '3 sources[0].backend: agent b1 reports about web/b1 already',
       '3 sources[0].send: send says nothing to orca',
       '3 sources[0].path: path says nothing to orca',

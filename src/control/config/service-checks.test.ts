@@ -117,6 +117,19 @@ describe('faults', () => {
     expect(fault).toMatch(/^health\.body \| body .*regular expression/i);
   });
 
+  it('two who speak for one backend', () => {
+    const agents =
+      '[{ name: a, key-file: k, backends: [web/b1] }, { name: c, key-file: k, backends: [web/b1] }]';
+    const rest = `resource-manager: { agents: ${agents} }`;
+    const advice = 'one source for each backend: of two, the last to speak would count';
+    expect(said('', rest).faults).toEqual([
+      `resource-manager.agents[1].backends[0] | web/b1: agent a speaks for it already | ${advice}`,
+    ]);
+    expect(said('load: { source: orca, port: 9000 }', rest).faults[0]).toBe(
+      `resource-manager.agents[0].backends[0] | web/b1: its load is asked by orca already | ${advice}`,
+    );
+  });
+
   it('agents that speak for nobody, and twice the same', () => {
     const rest =
       'resource-manager: { agents: [{ name: a, key-file: k, backends: [web/b9] }, ' +

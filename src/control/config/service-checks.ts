@@ -202,7 +202,7 @@ function ruleChecks(service: ServicePart, index: number, path: Path, result: Che
   }
 }
 
-/** Agents speak for backends that there are, each agent is named once. */
+/** Agents speak for backends that there are; each agent is named once, and alone speaks for its backends. */
 function agents(
   { resourceManager, services }: ConfigurationParts,
   { faults, warnings }: CheckResult,
@@ -210,6 +210,14 @@ function agents(
   const known = services.flatMap((service) =>
     service.backends.map(({ name }) => `${service.name}/${name}`),
   );
+  const speakers = new Map(known.map((key) => [key, '']));
+  for (const { name, backends, load } of services) {
+    for (const backend of backends) {
+      const source = backend.load?.source ?? load?.source ?? 'agent';
+      if (source !== 'agent')
+        speakers.set(`${name}/${backend.name}`, `its load is asked by ${source}`);
+    }
+  }
   const seen = new Set<string>();
   resourceManager.agents?.forEach((agent, index) => {
     const path = ['resource-manager', 'agents', index];
@@ -219,7 +227,15 @@ function agents(
     }
     seen.add(agent.name);
     agent.backends.forEach((backend, n) => {
-      if (known.includes(backend)) return;
+      const speaker = speakers.get(backend);
+      speakers.set(backend, speaker || `agent ${agent.name} speaks for it`);
+      if (speaker === '') return;
+      if (speaker !== undefined) {
+        const message = `${backend}: ${speaker} already`;
+        const suggestion = 'one source for each backend: of two, the last to speak would count';
+        faults.push({ path: [...path, 'backends', n], message, suggestion });
+        return;
+      }
       const near = nearestWord(backend, known);
       const suggestion = near === undefined ? 'write service/backend' : `did you mean ${near}?`;
       const message = `there is no backend ${backend}`;
