@@ -3,7 +3,8 @@
 // can be connected. A report's age is sent, not a time: the clocks of two hosts are different.
 // For a master that reads slowly, no reports wait but the newest of each backend, which is all that it
 // needs; one that does not read at all for STUCK_MS is cut off.
-// Invariant: at most MOST_CONNECTIONS connections; for each at most LARGEST_BACKLOG_BYTES and a line.
+// Invariant: at most MOST_CONNECTIONS connections; for each at most LARGEST_BACKLOG_BYTES and a line. Who has not
+// proved the key keeps nobody out: the longest waiting of them goes when one more comes.
 
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -87,7 +88,8 @@ export class FeedServer implements ReportSink {
     return new Promise((resolve) => {
       const { address, port } = this.options.listen;
       const server = createServer((socket) => this.greet(socket));
-      server.maxConnections = MOST_CONNECTIONS;
+      // Those that are being ended count until they are gone.
+      server.maxConnections = 2 * MOST_CONNECTIONS;
       server.on('error', (error) => {
         this.failed(error.message);
         resolve();
@@ -147,7 +149,23 @@ export class FeedServer implements ReportSink {
     this.retry = setTimeout(() => void this.start(), RETRY_MS);
   }
 
+  /** @returns whether there is room for one more */
+  private makeRoom(): boolean {
+    if (this.peers.size < MOST_CONNECTIONS) return true;
+    for (const peer of this.peers) {
+      if (peer.session !== undefined) continue;
+      this.refuse(peer, 'others wait, and it has not proved the key');
+      this.peers.delete(peer);
+      return true;
+    }
+    return false;
+  }
+
   private greet(socket: Socket): void {
+    if (!this.makeRoom()) {
+      socket.destroy();
+      return;
+    }
     const peer: Peer = { socket, challenge: newChallenge(), waiting: new Set() };
     const lines = new LineReader();
     const limit = setTimeout(() => this.refuse(peer, 'it does not speak'), HANDSHAKE_MS);

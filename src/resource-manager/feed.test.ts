@@ -254,6 +254,17 @@ describe('FeedServer', () => {
     }
     const { peers } = server as unknown as { peers: Set<unknown> };
     await vi.waitFor(() => expect(peers.size).toBe(MOST_CONNECTIONS), PATIENCE);
+    // Who has the key gets in all the same, and is not the one who has to go then.
+    const { connected, client } = startClient(port);
+    await connected();
+    for (let i = 0; i < MOST_CONNECTIONS; i++) {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', () => {});
+      endings.push(() => socket.destroy());
+    }
+    await vi.waitFor(() => expect(server.statistics().refused).toBeGreaterThan(40), PATIENCE);
+    expect(server.statistics().masters).toBe(1);
+    expect(client.statistics().state).toBe('connected');
   });
 });
 
