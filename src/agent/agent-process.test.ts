@@ -252,8 +252,10 @@ application: { port: ${local}, expiry: 1s }
     await until(() => reports.at(-1)?.backends[0].wish?.administrative === 'drain');
     expect(reports.at(-1)?.backends[0].figures.executionTimeMs).toBe(4.5);
     expect(await once(application, 'exit')).toEqual([0, null]);
-    await until(() => reports.at(-1)?.backends[0].wish === undefined);
+    await until(() => reports.at(-1)?.backends[0].figures.executionTimeMs === undefined);
     await until(() => child.log.includes('does not report any more'));
+    // It fell silent because it was about to go.
+    expect(reports.at(-1)?.backends[0].wish).toEqual({ administrative: 'drain' });
     expect(child.log).toContain('the application of web/b1 reports');
     expect(child.log.trim().split('\n').length).toBe(3);
   });

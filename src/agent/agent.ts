@@ -119,7 +119,8 @@ export class Agent {
       const application = this.application.report(backend, nowMs);
       this.tellOfApplication(backend, application !== undefined);
       const figures: LoadFigures = { ...machine, ...connections, ...application?.figures };
-      const wish = application?.wish;
+      const wish =
+        application === undefined ? this.application.lastWish(backend) : application.wish;
       return wish === undefined ? { backend, figures } : { backend, figures, wish };
     });
   }

@@ -16,6 +16,26 @@ describe('an application', () => {
     expect(load.report('web/b1', 7000)).toEqual({ figures: {} });
   });
 
+  it('that asked to be drained before it fell silent is not taken for ready again', () => {
+    const load = new ApplicationLoad(['web/b1'], 5000);
+    const drain = { administrative: 'drain', weight: 5 };
+    post(load, { reporter: 'a', wish: drain }, 0);
+    post(load, { reporter: 'b' }, 1000);
+    expect(load.report('web/b1', 5500)).toEqual({ figures: {} });
+    expect(load.report('web/b1', 6500)).toBeUndefined();
+    // The last one had asked for nothing.
+    expect(load.lastWish('web/b1')).toBeUndefined();
+
+    post(load, { reporter: 'a', wish: drain }, 10_000);
+    expect(load.report('web/b1', 16_000)).toBeUndefined();
+    expect(load.lastWish('web/b1')).toEqual({ administrative: 'drain' });
+    expect(load.report('web/b1', 99_000)).toBeUndefined();
+    expect(load.lastWish('web/b1')).toEqual({ administrative: 'drain' });
+    // Started again, it says otherwise.
+    post(load, { reporter: 'c' }, 100_000);
+    expect(load.lastWish('web/b1')).toBeUndefined();
+  });
+
   it('of several processes is put together', () => {
     const load = new ApplicationLoad(['web/b1'], 5000);
     const figures = (requestsPerSecond: number, executionTimeMs: number, utilization: number) => ({

@@ -5,7 +5,8 @@
 // had.
 //
 // Invariant: what was posted counts for `expiryMs` and no longer, so an application that died says
-// nothing; memory is bounded by MAX_REPORTERS for each backend of the agent.
+// nothing, but for one thing: if it had asked to be drained or for maintenance and nobody has posted
+// since, that stands, because who is about to go falls silent first. Memory is bounded by MAX_REPORTERS for each backend of the agent.
 
 import type { LoadFigure, LoadFigures, LoadWish } from '../load/load-report.ts';
 import { isRejection, type Rejection, rejection } from '../load/rejections.ts';
@@ -45,6 +46,8 @@ const AVERAGED: readonly LoadFigure[] = [
 export class ApplicationLoad {
   private readonly posts: ReadonlyMap<string, Map<string, Post>>;
   private readonly expiryMs: number;
+  /** By backend: what the last process that fell silent had asked for. */
+  private readonly left = new Map<string, LoadWish>();
 
   /** @param backends those that may be spoken of */
   constructor(backends: readonly string[], expiryMs: number) {
@@ -74,10 +77,11 @@ export class ApplicationLoad {
     if (posts === undefined) return rejection('wrong-backend', `'${backend}' is not this agent's`);
     const content = checkContent(body.figures ?? {}, body.wish);
     if (isRejection(content)) return content;
-    this.forget(posts, nowMs);
+    this.forget(backend, posts, nowMs);
     if (posts.size >= MAX_REPORTERS && !posts.has(reporter)) {
       return rejection('too-many', `${MAX_REPORTERS} reporters speak for ${backend} already`);
     }
+    this.left.delete(backend);
     posts.set(reporter, { figures: content.figures, wish: content.wish, atMs: nowMs });
     return undefined;
   }
@@ -86,7 +90,7 @@ export class ApplicationLoad {
   report(backend: string, nowMs: number): ApplicationReport | undefined {
     const posts = this.posts.get(backend);
     if (posts === undefined) return undefined;
-    this.forget(posts, nowMs);
+    this.forget(backend, posts, nowMs);
     const all = [...posts.values()];
     if (all.length === 0) return undefined;
     const wishes = all.filter(({ wish }) => wish !== undefined).sort((a, b) => b.atMs - a.atMs);
@@ -99,10 +103,21 @@ export class ApplicationLoad {
     return this.posts.size === 1 ? [...this.posts.keys()][0] : undefined;
   }
 
-  private forget(posts: Map<string, Post>, nowMs: number): void {
-    for (const [reporter, { atMs }] of posts) {
-      if (nowMs - atMs > this.expiryMs) posts.delete(reporter);
+  /** What stands of a backend's wishes when nobody speaks for it; asked after `report`. */
+  lastWish(backend: string): LoadWish | undefined {
+    return this.left.get(backend);
+  }
+
+  private forget(backend: string, posts: Map<string, Post>, nowMs: number): void {
+    let last: Post | undefined;
+    for (const [reporter, post] of posts) {
+      if (nowMs - post.atMs <= this.expiryMs) continue;
+      if (last === undefined || post.atMs >= last.atMs) last = post;
+      posts.delete(reporter);
     }
+    const administrative = last?.wish?.administrative;
+    if (posts.size > 0 || administrative === undefined || administrative === 'ready') return;
+    this.left.set(backend, { administrative });
   }
 }
 
