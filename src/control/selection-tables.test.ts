@@ -61,6 +61,20 @@ describe('SelectionTables', () => {
     expect(lengths).toEqual([65521, 32749, 16381]);
   });
 
+  it('weights count in large pools, too', () => {
+    for (const size of [4096, 16_384]) {
+      // A fifth of the backends have four times the weight of the others: half of all slots.
+      const table = one(
+        'weighted-round-robin',
+        Array.from({ length: size }, (_, n) => (n % 5 === 0 ? 401 : 100)),
+      );
+      const heavy = table.filter((id) => (id - 100) % 5 === 0).length / table.length;
+      expect(heavy).toBeGreaterThan(0.47);
+      expect(heavy).toBeLessThan(0.53);
+      expect(new Set(table).size).toBe(size);
+    }
+  });
+
   it('orders get shorter before the pool is full', () => {
     const pools = Array.from({ length: 1000 }, () => {
       return { scheduler: 'weighted-round-robin' as const, size: 10 };

@@ -18,11 +18,13 @@ export interface PoolMember {
   readonly weight: number;
 }
 
-/**
- * Longest smooth order, unless there are more backends than that: shares are exact while the weights'
- * sum, reduced, does not exceed it.
- */
+/** Longest smooth order of small pools: shares are exact while the weights' sum, reduced, does not exceed it. */
 const ORDER_SLOTS_MAX = 4096;
+
+/**
+ * Slots per backend of larger pools, where there is room: with one each every weight would be the same.
+ */
+const ORDER_SLOTS_PER_BACKEND = 8;
 
 /** Schedulers that index by a hash: their tables change little when a weight does. */
 const HASHED: readonly SchedulerName[] = ['maglev', 'source-hash'];
@@ -38,6 +40,7 @@ export class SelectionTables {
   private tables = new Map<string, Made>();
   private used = new Map<string, Made>();
   private orderSlots = ORDER_SLOTS_MAX;
+  private slotsPerMember = 1;
   private slotsPerBackend: number = MAGLEV_SLOTS_PER_BACKEND[0];
 
   /**
@@ -47,7 +50,9 @@ export class SelectionTables {
   begin(pools: readonly { readonly scheduler: SchedulerName; readonly size: number }[]): void {
     this.used = new Map();
     const hashed = pools.filter(({ scheduler }) => HASHED.includes(scheduler));
-    const orders = pools.length - hashed.length;
+    const ordered = pools.filter(({ scheduler }) => !HASHED.includes(scheduler));
+    const orders = ordered.length;
+    const wanted = ordered.reduce((sum, { size }) => sum + longestOrder(size), 0);
     const listed = pools.reduce((sum, { size }) => sum + size, 0);
     const roomWith = (slots: number): number =>
       hashed.reduce(
@@ -56,9 +61,9 @@ export class SelectionTables {
       );
     const [least] = MAGLEV_SLOTS_PER_BACKEND.slice(-1);
     this.slotsPerBackend =
-      MAGLEV_SLOTS_PER_BACKEND.find((slots) => roomWith(slots) >= orders * ORDER_SLOTS_MAX) ??
-      least;
+      MAGLEV_SLOTS_PER_BACKEND.find((slots) => roomWith(slots) >= wanted) ?? least;
     const room = Math.max(0, roomWith(this.slotsPerBackend));
+    this.slotsPerMember = wanted <= room ? ORDER_SLOTS_PER_BACKEND : 1;
     const each = orders === 0 ? ORDER_SLOTS_MAX : Math.floor(room / orders);
     this.orderSlots = Math.min(ORDER_SLOTS_MAX, each);
   }
@@ -68,7 +73,7 @@ export class SelectionTables {
     const isHashed = HASHED.includes(scheduler);
     const slots = isHashed
       ? maglevTableSize(members.length, this.slotsPerBackend)
-      : Math.max(this.orderSlots, members.length);
+      : Math.max(this.orderSlots, members.length * this.slotsPerMember);
     const weights = UNWEIGHTED.includes(scheduler)
       ? members.map(({ weight }) => Math.min(weight, 1))
       : members.map(({ weight }) => weight);
@@ -94,4 +99,9 @@ export class SelectionTables {
   end(): void {
     this.tables = this.used;
   }
+}
+
+/** Of a pool of this size, if there is room for it. */
+function longestOrder(size: number): number {
+  return Math.max(ORDER_SLOTS_MAX, size * ORDER_SLOTS_PER_BACKEND);
 }

@@ -85,6 +85,17 @@ describe('weightedRoundRobinTable', () => {
     );
   });
 
+  it('is smooth with many positions, too, and made in time', () => {
+    const weights = Array.from({ length: 5000 }, (_, i) => 1 + (i % 4));
+    const order = weightedRoundRobinTable(weights, 40_000);
+    const counts = countsOf(order, weights.length);
+    const half = countsOf(order.slice(0, order.length / 2), weights.length);
+    counts.forEach((count, i) => {
+      expect(count).toBe(weights[i]);
+      expect(Math.abs(half[i] - count / 2)).toBeLessThan(1.01);
+    });
+  });
+
   it('scaled shares are within one slot, but for those who are given their only one', () => {
     const weights = fc.array(fc.integer({ min: 0, max: 65_535 }), { minLength: 1, maxLength: 50 });
     fc.assert(

@@ -6,11 +6,15 @@
 //
 // The order is smooth: a backend of weight 5 beside two of weight 1 is chosen as a a b a c a a, not
 // five times in a row. (The rule is the one that nginx made well known: in each round every backend
-// gains its weight in credit, the one with most credit is chosen and pays the sum of all weights.)
+// gains its weight in credit, the one with most credit is chosen and pays the sum of all weights.) That
+// costs slots × backends; where it would take seconds each backend's slots are simply evenly apart.
 //
 // Invariant: a position of weight 0 never appears; every other position appears at least once.
 
 import { assert } from '../base/assert.ts';
+
+/** Slots × backends up to which the order is made by credit: some ten milliseconds. */
+const CREDIT_STEPS_MAX = 1 << 22;
 
 /**
  * The order of selection, as positions in `weights`. One pass over it gives every position its share.
@@ -26,7 +30,10 @@ export function weightedRoundRobinTable(weights: readonly number[], maxSlots: nu
   const slots = slotCounts(weights, maxSlots);
   const positions: number[] = [];
   for (let i = 0; i < slots.length; i++) if (slots[i] > 0) positions.push(i);
-  return smoothOrder(slots, positions);
+  const length = positions.reduce((sum, position) => sum + slots[position], 0);
+  return length * positions.length > CREDIT_STEPS_MAX
+    ? spacedOrder(slots, positions, length)
+    : smoothOrder(slots, positions, length);
 }
 
 /**
@@ -97,9 +104,11 @@ function largestRemainder(weights: readonly number[], total: number, maxSlots: n
 }
 
 /** Interleaves the positions: most credit goes next (on a tie the earlier position). */
-function smoothOrder(slots: readonly number[], positions: readonly number[]): Int32Array {
-  let length = 0;
-  for (const position of positions) length += slots[position];
+function smoothOrder(
+  slots: readonly number[],
+  positions: readonly number[],
+  length: number,
+): Int32Array {
   const order = new Int32Array(length);
   const credit = new Float64Array(positions.length);
   for (let slot = 0; slot < length; slot++) {
@@ -112,6 +121,25 @@ function smoothOrder(slots: readonly number[], positions: readonly number[]): In
     order[slot] = positions[best];
   }
   return order;
+}
+
+/** Each position's slots evenly apart, and the first of them half such a distance from the beginning. */
+function spacedOrder(
+  slots: readonly number[],
+  positions: readonly number[],
+  length: number,
+): Int32Array {
+  const order = new Int32Array(length);
+  const due = new Float64Array(length);
+  let filled = 0;
+  for (const position of positions) {
+    for (let k = 0; k < slots[position]; k++) {
+      due[filled] = (k + 0.5) / slots[position];
+      order[filled++] = position;
+    }
+  }
+  const sorted = Uint32Array.from(order.keys()).sort((a, b) => due[a] - due[b] || a - b);
+  return Int32Array.from(sorted, (at) => order[at]);
 }
 
 function greatestCommonDivisor(a: number, b: number): number {
