@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Prng } from '../base/prng.ts';
 import type { LoadFigures, LoadReport } from '../load/load-report.ts';
 import { type EstimateNow, estimateLoad } from './load-estimate.ts';
 import type { BackendMemory } from './service-distribution.ts';
@@ -41,7 +42,24 @@ describe('estimateLoad', () => {
 
   it('does not believe a single one, nor two that contradict each other', () => {
     expect(afterReports([0.5, 1, 0.5]).estimate?.utilization).toBeCloseTo(0.605);
-    expect(afterReports([0.5, 1, 0]).estimate?.utilization).toBeCloseTo(0.455);
+    const contradicted = afterReports([0.5, 1, 0]).estimate?.utilization;
+    expect(Math.abs(contradicted! - 0.5)).toBeLessThan(0.06);
+  });
+
+  it('takes swings for what they are where they are usual, and still believes a jump', () => {
+    const chance = new Prng(4711);
+    // Few requests in a second: 20 points up or down, by chance.
+    const swing = (mean: number): number => mean + (chance.below(2001) / 1000 - 1) * 0.35;
+    const calm = Array.from({ length: 400 }, () => swing(0.4));
+    const distances: number[] = [];
+    for (let n = 100; n <= calm.length; n += 5) {
+      distances.push(Math.abs(afterReports(calm.slice(0, n)).estimate!.utilization! - 0.4));
+    }
+    expect(Math.max(...distances)).toBeLessThan(0.2);
+    const mean = distances.reduce((sum, each) => sum + each, 0) / distances.length;
+    expect(mean).toBeLessThan(0.06);
+    const jumped = [...calm, ...Array.from({ length: 8 }, () => swing(1.4))];
+    expect(afterReports(jumped).estimate!.utilization).toBeGreaterThan(1);
   });
 
   it('counts each report once', () => {

@@ -12,8 +12,14 @@ import { type LoadSample, loadSample } from './load-figures.ts';
 import type { BackendMemory, LoadEstimate } from './service-distribution.ts';
 import type { DistributionSettings } from './settings.ts';
 
-/** So far must two reports be from the smoothed utilisation to be believed at once. */
+/** So far must two reports be from the smoothed utilisation to be believed at once, … */
 const JUMP = 0.12;
+/** … and so many times as far as reports of this backend usually are from one another. */
+const JUMP_PER_NOISE = 2;
+/** By so much each report changes what is taken for usual. */
+const NOISE_PART = 0.1;
+/** Above this a report says less, and moves the smoothed values less. */
+const NOISY = 0.1;
 
 /** How the newest report stands. */
 export type ReportStanding = 'none' | 'expired' | 'blackout' | 'usable';
@@ -81,7 +87,8 @@ function smooth(
   carried: number,
   smoothing: number,
 ): LoadEstimate {
-  const part = partOf(before, sample.utilization, smoothing);
+  const noise = noiseAfter(before, sample.utilization);
+  const part = partOf(before, sample.utilization, smoothing, noise);
   const mix = (old: number | undefined, young: number) =>
     old === undefined ? young : old + part * (young - old);
   const carriedThen = mix(before?.carried, carried);
@@ -98,10 +105,18 @@ function smooth(
         (utilization + IDLE_UTILIZATION) / carriedThen,
       ),
       last: { utilization: sample.utilization ?? 0, carried },
+      noise,
     }),
     ...(sample.rate !== undefined && { rate: mix(before?.rate, sample.rate) }),
     ...(sample.timeMs !== undefined && { timeMs: mix(before?.timeMs, sample.timeMs) }),
   };
+}
+
+/** How far reports usually are from one another: a second's utilisation of few requests is mostly chance. */
+function noiseAfter(before: LoadEstimate | undefined, utilization: number | undefined): number {
+  const known = before?.noise ?? 0;
+  if (before?.last === undefined || utilization === undefined) return known;
+  return known + NOISE_PART * (Math.abs(utilization - before.last.utilization) - known);
 }
 
 /**
@@ -113,12 +128,15 @@ function partOf(
   before: LoadEstimate | undefined,
   utilization: number | undefined,
   smoothing: number,
+  noise: number,
 ): number {
-  const part = smoothing > 0 && smoothing < 1 ? smoothing : 1;
+  const quiet = Math.min(1, NOISY / Math.max(noise, 1e-9));
+  const part = smoothing > 0 && smoothing < 1 ? smoothing * quiet : 1;
   if (before?.utilization === undefined || before.last === undefined) return part;
   if (utilization === undefined) return part;
   const now = utilization - before.utilization;
   const earlier = before.last.utilization - before.utilization;
-  const isJump = Math.min(now, earlier) > JUMP || Math.max(now, earlier) < -JUMP;
+  const jump = Math.max(JUMP, JUMP_PER_NOISE * noise);
+  const isJump = Math.min(now, earlier) > jump || Math.max(now, earlier) < -jump;
   return isJump ? clamp(earlier / now, part, 1) : part;
 }

@@ -74,6 +74,8 @@ export interface LoadEstimate {
   /** Utilisation per connection carried (even-load.ts), and what the last report taught it from. */
   readonly slope?: number;
   readonly last?: { readonly utilization: number; readonly carried: number };
+  /** Mean distance of one report's utilisation from the next one's. */
+  readonly noise?: number;
   /** Requests, or else connections, per second. */
   readonly rate?: number;
   readonly timeMs?: number;
