@@ -10,6 +10,8 @@ import type { Log } from '../base/log.ts';
 
 /** The master's period, and the shortest time between two flips by decisions. */
 export const PERIOD_MS = 1000;
+/** What happens to several backends at once is told within so long, and goes into one flip. */
+const GATHERING_MS = 100;
 
 export interface LoopOptions {
   readonly log: Pick<Log, 'warning'>;
@@ -44,12 +46,12 @@ export class DistributionLoop {
     for (const { reject } of this.waiting.splice(0)) reject(stopped());
   }
 
-  /** A pass as soon as may be: for what ought not to wait for a second. Resolves when it is done. */
+  /** A pass soon, or as soon as the last flip is a second ago: for what ought not to wait for a second. Resolves when it is done. */
   request(): Promise<void> {
     if (this.isStopped) return Promise.reject(stopped());
     return new Promise((resolve, reject) => {
       this.waiting.push({ resolve, reject });
-      this.schedule(this.untilNextFlipMs());
+      this.schedule(Math.max(GATHERING_MS, this.untilNextFlipMs()));
     });
   }
 
