@@ -1,5 +1,5 @@
 // What a process of weir is told when it is started: as JSON in the environment variable WEIR_PLAN.
-// Written by the supervisor, read by the entry points of the switching and the control processor.
+// Written by the supervisor, read by the entry points of the other processes.
 // It holds numbers of inherited file descriptors, never paths to open.
 
 /** One queue of one interface that was opened by the supervisor. */
@@ -26,6 +26,8 @@ export interface SwitchingPlan {
   readonly queues: readonly QueuePlan[];
   /** One event descriptor per switching processor, to wake it. */
   readonly eventFileDescriptors: readonly number[];
+  /** Wakes the interface daemon; -1 where there is no control host. */
+  readonly daemonEventFileDescriptor: number;
   readonly idle: 'busy' | 'adaptive';
   /** CPU to be pinned to, or -1. */
   readonly cpu: number;
@@ -42,7 +44,19 @@ export interface ControlPlan {
   readonly interfaceNames: readonly string[];
 }
 
-export type ProcessPlan = SwitchingPlan | ControlPlan;
+export interface InterfaceDaemonPlan {
+  readonly role: 'interface';
+  readonly memoryFileDescriptor: number;
+  readonly memorySize: number;
+  /** The pseudo-network device. */
+  readonly deviceFileDescriptor: number;
+  /** Wakes the daemon. */
+  readonly daemonEventFileDescriptor: number;
+  /** One event descriptor per switching processor, to wake it. */
+  readonly eventFileDescriptors: readonly number[];
+}
+
+export type ProcessPlan = SwitchingPlan | ControlPlan | InterfaceDaemonPlan;
 
 /** The environment variable that carries the plan. */
 export const PLAN_VARIABLE = 'WEIR_PLAN';

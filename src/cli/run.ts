@@ -11,6 +11,7 @@ import { readConfigurationFile } from '../control/reload.ts';
 import { FRAME_SIZE } from '../memory/layout.ts';
 import { runSupervisor } from '../supervisor/main.ts';
 import {
+  type CapabilityName,
   clearAmbientCapabilities,
   WEIR_CAPABILITIES,
   withOnlyCapabilities,
@@ -36,7 +37,10 @@ export async function run(configPath: string, socketPath: string): Promise<numbe
     }
     runSelfTest();
     const lockers = configuration.interfaces.filter(({ kind }) => kind !== 'af-packet');
-    dropRights(configuration.limits.frames * FRAME_SIZE * lockers.length);
+    // Only with it can a thread visit another namespace, to give the device there its addresses.
+    const visits = configuration.control?.namespace !== undefined;
+    const more: CapabilityName[] = visits ? ['CAP_SYS_ADMIN'] : [];
+    dropRights(configuration.limits.frames * FRAME_SIZE * lockers.length, more);
   }
   delete process.env[RIGHTS_DROPPED];
   clearAmbientCapabilities();
@@ -49,9 +53,10 @@ export async function run(configPath: string, socketPath: string): Promise<numbe
  * memory: where the limit of locked memory is too low for them, CAP_IPC_LOCK is needed as well. They are
  * counted twice for a while: the kernel gives back late what a refused mode had locked.
  */
-function dropRights(lockedBytes: number): never {
+function dropRights(lockedBytes: number, more: readonly CapabilityName[]): never {
   const isLimitEnough = raiseLockedMemoryLimit() >= BigInt(2 * lockedBytes);
-  withOnlyCapabilities(isLimitEnough ? WEIR_CAPABILITIES : [...WEIR_CAPABILITIES, 'CAP_IPC_LOCK']);
+  const lock: CapabilityName[] = isLimitEnough ? [] : ['CAP_IPC_LOCK'];
+  withOnlyCapabilities([...WEIR_CAPABILITIES, ...lock, ...more]);
   // Before the execution rather than after it, so that it holds for every thread.
   forbidNewPrivileges();
   const weir = fileURLToPath(new URL('../../../bin/weir', import.meta.url));

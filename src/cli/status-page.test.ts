@@ -63,6 +63,7 @@ const STATUS: Status = {
     control: { pid: 101, restarts: 0 },
     switching: [SWITCHING, { ...SWITCHING, processor: 1, pid: 103, cpu: 3, restarts: 2 }],
   },
+  controlHost: null,
   interfaces: [
     {
       name: 'ext0',

@@ -4,6 +4,7 @@
 
 import type {
   ConnectionsStatus,
+  ControlHostStatus,
   InterfaceStatus,
   ServiceStatus,
   Status,
@@ -29,6 +30,7 @@ export function renderStatus(status: Status, colors: Paint): string {
     head(status, colors),
     processes(status, colors),
     interfaces(status.interfaces, colors),
+    ...(status.controlHost === null ? [] : [controlHost(status.controlHost, colors)]),
     ...status.services.map((service) => serviceLines(service, colors)),
     connections(status.connections, colors),
     packets(status, colors),
@@ -157,6 +159,25 @@ function interfaces(list: readonly InterfaceStatus[], colors: Paint): string[] {
     bytes(each.sentBytes),
   ]);
   return table(columns, rows, colors);
+}
+
+function controlHost(host: ControlHostStatus, colors: Paint): string[] {
+  const { device, namespace, addresses, up, madeAnew, daemon, toHost, fromHost } = host;
+  const where = namespace === null ? '' : ` in ${printable(namespace)}`;
+  const link = up ? colors.green('up') : colors.red('down');
+  const again = madeAnew === 0 ? '' : colors.yellow(`  made anew ${count(madeAnew)} times`);
+  const title = `${colors.bold('control host')}  ${printable(device)}${where}  ${link}  ${addresses.join(' ')}`;
+  const dropped = toHost.droppedFull + toHost.refusedByDevice;
+  const loss = (packets: number): string => {
+    return packets === 0 ? '0' : colors.yellow(count(packets));
+  };
+  const columns = [left('DIRECTION'), right('PACKETS'), right(''), right('DROPPED')];
+  const rows = [
+    ['to it', count(toHost.packets), bytes(toHost.bytes), loss(dropped)],
+    ['from it', count(fromHost.packets), bytes(fromHost.bytes), loss(fromHost.droppedFull)],
+  ];
+  const about = `interface daemon ${daemon.pid}, ${restarts(daemon.restarts, colors)} restarts`;
+  return [`${title}  ${colors.dim(about)}${again}`, ...table(columns, rows, colors)];
 }
 
 function serviceLines(service: ServiceStatus, colors: Paint): string[] {

@@ -7,6 +7,7 @@ import * as table from '../tables/configuration-table.ts';
 import type {
   ConfigurationInput,
   InterfaceAddressInput,
+  OwnAddressInput,
   ServiceInput,
 } from '../tables/configuration-writer.ts';
 import {
@@ -23,6 +24,7 @@ import {
 } from '../tables/connection-states.ts';
 import { prefixMask } from '../tables/routing-builder.ts';
 import { PROTOCOL_TCP, PROTOCOL_UDP, parseAddress } from '../wire/ipv4.ts';
+import { connectedRoutes, interfaceTowards } from './compile-routes.ts';
 import { backendsOfRule, compileRules } from './compile-rules.ts';
 import type { Configuration, ServiceConfiguration } from './config/schema.ts';
 import type { Timeouts } from './config/schema-timeouts.ts';
@@ -90,6 +92,8 @@ export function compileConfiguration(
   return {
     services,
     interfaceAddresses: interfaceAddresses(configuration),
+    ownAddresses: answeredForControl(configuration),
+    controlAddresses: controlAddresses(configuration),
     resetsPerSecond: configuration['rate-limits'].resets,
     echoRepliesPerSecond: configuration['rate-limits']['echo-replies'],
     defaultTimeouts: timeoutWords(configuration.timeouts),
@@ -174,4 +178,17 @@ function interfaceAddresses(configuration: Configuration): InterfaceAddressInput
       return { interfaceNumber, address, prefixLength: length };
     }),
   );
+}
+
+function controlAddresses({ control }: Configuration): number[] {
+  return (control?.addresses ?? []).map((cidr) => splitPrefix(cidr).address);
+}
+
+/** The control host's addresses are answered for on their network, or everywhere where they have none. */
+function answeredForControl(configuration: Configuration): OwnAddressInput[] {
+  const connected = connectedRoutes(configuration);
+  return controlAddresses(configuration).map((address) => ({
+    address,
+    interfaceNumber: interfaceTowards(connected, address),
+  }));
 }

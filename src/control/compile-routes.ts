@@ -4,6 +4,7 @@
 // metric is 0 unless the file says otherwise, so the kernel overrules only what is meant to be overruled.
 // Pure; what comes of it is written into the standby buffer by the publisher.
 
+import { CONTROL_INTERFACE } from '../memory/layout.ts';
 import { prefixMask, type Route, type Way } from '../tables/routing-builder.ts';
 import { parseAddress } from '../wire/ipv4.ts';
 import type { Configuration } from './config/schema.ts';
@@ -37,6 +38,15 @@ export function connectedRoutes(configuration: Configuration): ConnectedRoute[] 
       return { ...prefix, interfaceNumber, gateway: 0, origin: 'interface', metric: -1 };
     }),
   );
+}
+
+/** The control host's addresses, which are behind the pseudo-network device, wherever their network is. */
+function hostRoutes({ control }: Configuration): OriginRoute[] {
+  return (control?.addresses ?? []).map((cidr) => {
+    const prefix = parseAddress(cidr.split('/')[0]);
+    const way = { interfaceNumber: CONTROL_INTERFACE, gateway: 0 };
+    return { prefix, length: 32, ...way, origin: 'interface', metric: -1 };
+  });
 }
 
 /** The routes that the file names, by metric; of two for one prefix the first wins. */
@@ -75,8 +85,9 @@ export function mergeRoutes(configuration: Configuration, kernel: RouteMap): Ori
     return other !== undefined && other.metric < metric ? [other] : [];
   });
   // Not spread: there may be a hundred thousand.
-  const routes: OriginRoute[] = connectedRoutes(configuration);
-  return routes.concat(overruling, configured, Array.from(kernel.values()));
+  const routes = hostRoutes(configuration);
+  const connected = connectedRoutes(configuration);
+  return routes.concat(connected, overruling, configured, Array.from(kernel.values()));
 }
 
 function prefixOf(text: string): { prefix: number; length: number } {

@@ -11,6 +11,8 @@ export interface Status {
   readonly configuration: ConfigurationStatus;
   readonly processes: ProcessesStatus;
   readonly interfaces: readonly InterfaceStatus[];
+  /** The machine's own programs as an end point; null: not configured. */
+  readonly controlHost: ControlHostStatus | null;
   readonly totals: TotalsStatus;
   readonly connections: ConnectionsStatus;
   readonly services: readonly ServiceStatus[];
@@ -72,6 +74,38 @@ export interface InterfaceStatus {
   readonly receivedBytes: number;
   readonly sentPackets: number;
   readonly sentBytes: number;
+}
+
+export interface ControlHostStatus {
+  readonly device: string;
+  /** null: weir's own. */
+  readonly namespace: string | null;
+  readonly addresses: readonly string[];
+  readonly mtu: number;
+  readonly up: boolean;
+  /** How often the device had gone and was made again. */
+  readonly madeAnew: number;
+  readonly daemon: {
+    readonly pid: number;
+    readonly restarts: number;
+    readonly heartbeatAgeMs: number;
+    readonly sleeping: boolean;
+    readonly wakeUps: number;
+  };
+  /** From the networks to the host's programs. */
+  readonly toHost: {
+    readonly packets: number;
+    readonly bytes: number;
+    /** Packet storage was full: the daemon did not keep up, or stood still. */
+    readonly droppedFull: number;
+    /** The device was down, or gone. */
+    readonly refusedByDevice: number;
+  };
+  readonly fromHost: {
+    readonly packets: number;
+    readonly bytes: number;
+    readonly droppedFull: number;
+  };
 }
 
 export interface ReasonStatus {

@@ -25,6 +25,7 @@ import { formatMac } from '../wire/ethernet.ts';
 import { formatAddress } from '../wire/ipv4.ts';
 import { backendKey, type Ids } from './compile-configuration.ts';
 import type { Configuration, ServiceConfiguration } from './config/schema.ts';
+import { controlHostStatus } from './control-host-status.ts';
 import type {
   BackendStatus,
   ConnectionsStatus,
@@ -82,6 +83,10 @@ export function buildStatus(sources: StatusSources): Status {
     interfaces: sources.plan.interfaceNames.map((name, i) =>
       interfaceStatus(memory, name, i, totals),
     ),
+    controlHost:
+      configuration?.control === undefined
+        ? null
+        : controlHostStatus(memory, configuration.control, sources.monotonicMs),
     totals: totalsStatus(totals),
     connections: connectionsStatus(sources, services),
     services,

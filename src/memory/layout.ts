@@ -19,6 +19,7 @@
 //   connection records   128 B             connections          switching processors (see tables/)
 //   hand-over lanes      128 B + 8 B × 1024  processors²        one producer, one consumer each
 //   return lanes         128 B + 8 B × n     processors²        one producer, one consumer each
+//   packet storage       256 B, lanes        2 × processors     one producer, one consumer each
 //   frame owners         4 B               frames               whoever owns the frame
 //   frames (UMEM)        2048 B            frames               whoever owns the frame
 //
@@ -29,11 +30,16 @@ import { assert } from '../base/assert.ts';
 /** 'WEIR' in the first word. */
 export const MAGIC = 0x52494557;
 /** Raised whenever the meaning of any byte of main memory changes. */
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 
 export const CACHE_LINE_SIZE = 64;
 export const MAX_PROCESSORS = 64;
 export const MAX_INTERFACES = 64;
+/**
+ * The number of the pseudo-network device, behind which the control host's own programs are: as an
+ * interface like others it has a block, counters and routes.
+ */
+export const CONTROL_INTERFACE = MAX_INTERFACES - 1;
 export const MAX_SERVICES = 4096;
 export const MAX_BACKENDS = 16384;
 export const MAX_NEIGHBORS = 4096;
@@ -52,6 +58,12 @@ export const CONNECTION_SIZE = 128;
 export const LANE_HEADER_SIZE = 128;
 export const LANE_MESSAGE_SIZE = 8;
 export const HAND_OVER_LANE_CAPACITY = 1024;
+/** What the interface daemon and the supervisor say of the daemon, before the lanes of packet storage. */
+export const STORAGE_HEADER_SIZE = 256;
+/** A frame of packet storage with its length (packet-storage.ts). */
+export const STORAGE_SLOT_SIZE = 2048;
+export const STORAGE_LANE_CAPACITY = 1024;
+export const STORAGE_LANE_SIZE = LANE_HEADER_SIZE + STORAGE_SLOT_SIZE * STORAGE_LANE_CAPACITY;
 export const FRAME_SIZE = 2048;
 /** Where the first byte of a received frame stands in its chunk: room for headers to be added. */
 export const FRAME_HEADROOM = 256;
@@ -192,6 +204,7 @@ export interface Layout extends MemorySizes {
   readonly returnLaneSize: number;
   /** Messages one return lane can hold: every frame of its home processor. */
   readonly returnLaneCapacity: number;
+  readonly packetStorage: number;
   readonly frameOwners: number;
   readonly framesStart: number;
   readonly totalSize: number;
@@ -275,6 +288,7 @@ function placeSections(sizes: MemorySizes): Layout {
     connectionRecords: section(CONNECTION_SIZE * connections),
     handOverLanes: section(handOverLaneSize * processors * processors),
     returnLanes: section(returnLaneSize * processors * processors),
+    packetStorage: section(STORAGE_HEADER_SIZE + STORAGE_LANE_SIZE * 2 * processors),
     frameOwners: section(4 * frames),
     framesStart: section(FRAME_SIZE * frames, 1 << 21),
     totalSize: 0,

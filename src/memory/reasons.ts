@@ -6,7 +6,7 @@
 
 export const VERDICT_FORWARD = 0;
 export const VERDICT_DROP = 1;
-/** @public To control: no reason has it yet. */
+/** To the control host's own programs, by packet storage. */
 export const VERDICT_PUNT = 2;
 export const VERDICT_CONSUME = 3;
 
@@ -17,6 +17,8 @@ export const REASONS = [
   ['connection', VERDICT_FORWARD, 'belongs to a known connection'],
   ['new-connection', VERDICT_FORWARD, 'began a connection: a backend was chosen'],
   ['icmp-error', VERDICT_FORWARD, 'ICMP error about a known connection'],
+  ['from-control', VERDICT_FORWARD, 'came from a program of the control host and was routed'],
+  ['to-control', VERDICT_PUNT, 'for a control address: to the programs of the control host'],
   ['arp-answered', VERDICT_CONSUME, 'ARP request for one of our addresses or services'],
   ['arp-learned', VERDICT_CONSUME, 'ARP packet that taught or confirmed a neighbor'],
   ['echo-answered', VERDICT_CONSUME, 'echo request to one of our addresses or services'],
@@ -25,6 +27,11 @@ export const REASONS = [
   ['reset-table-full', VERDICT_CONSUME, 'new TCP connection refused with a reset: table full'],
   ['reset-no-backend', VERDICT_CONSUME, 'new TCP connection refused with a reset: no backend'],
   ['reset-limit', VERDICT_CONSUME, 'new TCP connection refused with a reset: connection limit'],
+  [
+    'unreachable-answered',
+    VERDICT_CONSUME,
+    "the control host's and cannot be sent: said so by ICMP",
+  ],
   ['truncated', VERDICT_DROP, 'frame ends inside a header'],
   ['frame-too-long', VERDICT_DROP, 'frame is longer than a frame buffer or the next link'],
   ['not-for-us', VERDICT_DROP, 'destination MAC address is neither ours nor a group'],
@@ -65,6 +72,7 @@ export const REASONS = [
   ['waiting-full', VERDICT_DROP, 'too many packets wait for a neighbor'],
   ['transmit-full', VERDICT_DROP, 'the outgoing interface takes no more'],
   ['lane-full', VERDICT_DROP, 'the processor that owns the outgoing queue takes no more'],
+  ['packet-storage-full', VERDICT_DROP, 'the control host takes no more: packet storage is full'],
   ['interface-down', VERDICT_DROP, 'the outgoing interface is down'],
   ['not-ours', VERDICT_DROP, 'IP destination is neither ours nor of a known connection'],
 ] as const;

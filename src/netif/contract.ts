@@ -5,7 +5,13 @@
 // netif/contract.suite.ts holds every kind against this file.
 
 /** Kinds of interface, as the configuration names them; the index stands in main memory. */
-export const INTERFACE_KINDS = ['af-xdp', 'af-packet', 'loopback', 'pcap'] as const;
+export const INTERFACE_KINDS = [
+  'af-xdp',
+  'af-packet',
+  'loopback',
+  'pcap',
+  'packet-storage',
+] as const;
 export type InterfaceKind = (typeof INTERFACE_KINDS)[number];
 
 /** How an interface moves its frames, best first; the index stands in main memory. */

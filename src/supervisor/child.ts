@@ -153,3 +153,8 @@ export class Child {
     return this.process !== undefined;
   }
 }
+
+/** For the log: when a process that died is started again. */
+export function startsAgain(delayMs: number): string {
+  return delayMs === 0 ? 'started again at once' : `started again in ${delayMs} ms`;
+}

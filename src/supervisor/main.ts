@@ -20,6 +20,8 @@ import { createEvent } from '../sys/event-fd.ts';
 import { takeLock } from '../sys/lock.ts';
 import { attachMemoryFile, createMemoryFile } from '../sys/main-memory.ts';
 import { takeFileDescriptor } from '../sys/process.ts';
+import { openTap } from '../sys/tap.ts';
+import { ControlDevice, type ControlDeviceSettings } from './control-device.ts';
 import { LinkWatch } from './link-watch.ts';
 import { InterfaceOpener, type InterfaceRequest } from './open-interfaces.ts';
 import { isSameProcess } from './process-identity.ts';
@@ -41,6 +43,7 @@ export interface MachineConfiguration {
     readonly cpus?: readonly number[] | undefined;
   };
   readonly limits: { readonly connections: number; readonly frames: number };
+  readonly control?: ControlDeviceSettings | undefined;
 }
 
 /**
@@ -84,7 +87,7 @@ export async function runSupervisor(
     const supervisor = new Supervisor(machine);
     log.warning('the supervisor before was killed: its processes are taken over as they run');
     supervisor.adopt(state);
-    new LinkWatch(supervisor, opener, log).start();
+    watchDevices(supervisor, opener, log);
     // The file may have changed since; what cannot be taken up now is refused by control, and logged.
     supervisor.reload();
     return await untilStopped(supervisor, log);
@@ -92,10 +95,22 @@ export async function runSupervisor(
   const { machine, opener } = buildMachine(configuration, paths, log);
   // Who has CPUs of its own has them alone: neither control nor a compiler's thread interrupts it.
   leaveCpus(machine.cpus);
+  controlDevice(machine, log)?.make();
   const supervisor = new Supervisor(machine);
   supervisor.start();
-  new LinkWatch(supervisor, opener, log).start();
+  watchDevices(supervisor, opener, log);
   return await untilStopped(supervisor, log);
+}
+
+function controlDevice({ memory, control }: Machine, log: Log): ControlDevice | undefined {
+  if (control === undefined) return undefined;
+  return new ControlDevice(memory, control.settings, control.deviceFileDescriptor, log);
+}
+
+/** Keeps what main memory says of the interfaces true, and the pseudo-network device there. */
+function watchDevices(supervisor: Supervisor, opener: InterfaceOpener, log: Log): void {
+  new LinkWatch(supervisor, opener, log).start();
+  controlDevice(supervisor.machine, log)?.watch();
 }
 
 interface Opened {
@@ -129,6 +144,11 @@ function buildMachine(configuration: MachineConfiguration, paths: Paths, log: Lo
     interfaces: opener.openAll(interfaces),
     interfaceNames: interfaces.map(({ name }) => name),
     eventFileDescriptors: Array.from({ length: processors.switching }, () => createEvent()),
+    control: configuration.control && {
+      settings: configuration.control,
+      deviceFileDescriptor: openTap(),
+      daemonEventFileDescriptor: createEvent(),
+    },
     idle: processors.idle,
     cpus: processors.cpus ?? [],
     ...paths,
@@ -156,6 +176,11 @@ function takeOverMachine(state: MachineState, holder: number, paths: Paths, log:
       heldFileDescriptors: heldFileDescriptors.map(take),
     })),
     interfaceNames: state.interfaceNames,
+    control: state.controlDevice && {
+      settings: state.controlDevice.settings,
+      deviceFileDescriptor: take(state.controlDevice.deviceFileDescriptor),
+      daemonEventFileDescriptor: take(state.controlDevice.daemonEventFileDescriptor),
+    },
     idle: state.idle,
     cpus: state.cpus,
     ...paths,

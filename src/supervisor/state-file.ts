@@ -18,6 +18,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { LAYOUT_VERSION } from '../memory/layout.ts';
+import type { ControlDeviceParts } from './control-device.ts';
 import type { InterfaceParts } from './open-interfaces.ts';
 import { isSameProcess, type ProcessIdentity } from './process-identity.ts';
 
@@ -27,11 +28,13 @@ export interface MachineState {
   readonly supervisor: ProcessIdentity;
   readonly switching: readonly (ProcessIdentity | undefined)[];
   readonly control: ProcessIdentity | undefined;
+  readonly interfaceDaemon?: ProcessIdentity | undefined;
   readonly memorySize: number;
   readonly memoryFileDescriptor: number;
   readonly eventFileDescriptors: readonly number[];
   readonly interfaces: readonly InterfaceParts[];
   readonly interfaceNames: readonly string[];
+  readonly controlDevice?: ControlDeviceParts | undefined;
   readonly idle: 'busy' | 'adaptive';
   readonly cpus: readonly number[];
 }

@@ -30,7 +30,10 @@ import {
 import type { MainMemory } from '../memory/region.ts';
 import { signalEvent } from '../sys/event-fd.ts';
 import { closeFd } from '../sys/libc.ts';
-import { Child, type ChildSpecification } from './child.ts';
+import { Child, type ChildSpecification, startsAgain } from './child.ts';
+import type { ControlDeviceParts } from './control-device.ts';
+import { InheritanceList, inheritance } from './inheritance.ts';
+import { InterfaceDaemonKeeper } from './interface-daemon-keeper.ts';
 import type { InterfaceParts } from './open-interfaces.ts';
 import {
   catchesSignal,
@@ -58,15 +61,14 @@ export interface Machine {
   readonly interfaceNames: readonly string[];
   /** One per switching processor. */
   readonly eventFileDescriptors: readonly number[];
+  /** The pseudo-network device, where there is one. */
+  readonly control: ControlDeviceParts | undefined;
   readonly idle: 'busy' | 'adaptive';
   /** CPU of each switching processor, or -1. */
   readonly cpus: readonly number[];
   readonly configurationFile: string;
   readonly socketPath: string;
 }
-
-/** In a child, inherited descriptors are numbered from here on, in the order of their list. */
-const FIRST_INHERITED = 3;
 
 /**
  * Room for what V8 makes while it compiles what a processor runs: a few megabytes in its first seconds,
@@ -85,6 +87,7 @@ export class Supervisor {
   private readonly log = new Log('supervisor');
   private readonly switching: Child[];
   private readonly control: Child;
+  private readonly daemon: InterfaceDaemonKeeper | undefined;
   private readonly seenHeartbeats: Int32Array;
   private watch: NodeJS.Timeout | undefined;
   private reloadRetry: NodeJS.Timeout | undefined;
@@ -105,6 +108,11 @@ export class Supervisor {
       started: (pid) => this.controlStarted(pid),
       died: (how, delayMs) => this.controlDied(how, delayMs),
     });
+    if (machine.control !== undefined) {
+      this.daemon = new InterfaceDaemonKeeper(machine, machine.control, this.log, () =>
+        this.noteProcesses(),
+      );
+    }
   }
 
   /** Starts everything: control first, so that there is a configuration to switch by. */
@@ -112,6 +120,7 @@ export class Supervisor {
     this.begin();
     this.control.start();
     for (const child of this.switching) child.start();
+    this.daemon?.child.start();
   }
 
   /** Takes over what a killed supervisor has left running, and starts what does not run any more. */
@@ -125,6 +134,8 @@ export class Supervisor {
       missing.push(child);
     }
     if (!adoptIfAlive(this.control, state.control)) missing.push(this.control);
+    const daemon = this.daemon?.child;
+    if (daemon !== undefined && !adoptIfAlive(daemon, state.interfaceDaemon)) missing.push(daemon);
     this.isAdopting = false;
     this.noteProcesses();
     for (const child of missing) child.start();
@@ -173,9 +184,11 @@ export class Supervisor {
     clearTimeout(this.reloadRetry);
     this.machine.memory.setHeader(HEADER_STOPPING, 1);
     for (const fd of this.machine.eventFileDescriptors) signalEvent(fd);
+    this.daemon?.wake();
     await Promise.all([
       this.control.stop(STOP_GRACE_MS, 'SIGTERM'),
       ...this.switching.map((child) => child.stop(STOP_GRACE_MS, undefined)),
+      this.daemon?.child.stop(STOP_GRACE_MS, undefined),
     ]);
     removeStateFile(stateFilePath(this.machine.socketPath));
   }
@@ -190,6 +203,7 @@ export class Supervisor {
       memorySize: machine.memory.layout.totalSize,
       queues: numbered.interfaces.flatMap(({ queues }) => queues),
       eventFileDescriptors: numbered.eventFileDescriptors,
+      daemonEventFileDescriptor: numbered.control?.daemonEventFileDescriptor ?? -1,
       idle: machine.idle,
       cpu: machine.cpus[processor] ?? -1,
     };
@@ -232,13 +246,16 @@ export class Supervisor {
     const identity = (pid: number | undefined) => (pid === undefined ? undefined : identify(pid));
     const supervisor = identify(process.pid);
     if (supervisor === undefined) return;
+    const { control: controlDevice, ...numberedHere } = inheritance(machine).numbered;
     writeStateFile(stateFilePath(machine.socketPath), {
       layoutVersion: LAYOUT_VERSION,
       supervisor,
       switching: this.switching.map((child) => identity(child.pid)),
       control: identity(this.control.pid),
+      interfaceDaemon: identity(this.daemon?.child.pid),
       memorySize: machine.memory.layout.totalSize,
-      ...inheritance(machine).numbered,
+      ...numberedHere,
+      controlDevice,
       interfaceNames: machine.interfaceNames,
       idle: machine.idle,
       cpus: machine.cpus,
@@ -279,6 +296,7 @@ export class Supervisor {
   private watchHeartbeats(): void {
     const { memory } = this.machine;
     const now = monotonicMs();
+    this.daemon?.watch(now);
     for (const [processor, child] of this.switching.entries()) {
       const read = (word: number): number =>
         Atomics.load(memory.words, memory.processorWord(processor, word));
@@ -306,37 +324,4 @@ function adoptIfAlive(child: Child, identity: ProcessIdentity | undefined): bool
   if (identity == null || !isSameProcess(identity)) return false;
   child.adopt(identity);
   return true;
-}
-
-/** Descriptors that a child inherits, in order; each keeps one number however often it is added. */
-class InheritanceList {
-  readonly list: number[] = [];
-
-  /** @returns its number in the child */
-  add(fd: number): number {
-    const known = this.list.indexOf(fd);
-    if (known >= 0) return FIRST_INHERITED + known;
-    return FIRST_INHERITED + this.list.push(fd) - 1;
-  }
-}
-
-/** What every switching processor inherits, and the machine's descriptors as numbered there. */
-function inheritance(machine: Machine) {
-  const inherited = new InheritanceList();
-  const numbered = {
-    memoryFileDescriptor: inherited.add(machine.memoryFileDescriptor),
-    eventFileDescriptors: machine.eventFileDescriptors.map((fd) => inherited.add(fd)),
-    interfaces: machine.interfaces.map(({ queues, heldFileDescriptors }) => ({
-      queues: queues.map((queue) => ({
-        ...queue,
-        fileDescriptor: inherited.add(queue.fileDescriptor),
-      })),
-      heldFileDescriptors: heldFileDescriptors.map((fd) => inherited.add(fd)),
-    })),
-  };
-  return { list: inherited.list, numbered };
-}
-
-function startsAgain(delayMs: number): string {
-  return delayMs === 0 ? 'started again at once' : `started again in ${delayMs} ms`;
 }

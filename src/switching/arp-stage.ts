@@ -5,6 +5,7 @@
 // it (it is counted); nothing is learned from a packet that was not for us, unless we asked.
 
 import type { FramePool } from '../memory/frame-pool.ts';
+import { CONTROL_INTERFACE } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
 import type { NeighborTable } from '../tables/neighbor-table.ts';
@@ -64,12 +65,33 @@ export class ArpStage {
     if (operation !== arp.OPERATION_REQUEST && operation !== arp.OPERATION_REPLY) {
       return reasons.ARP_IGNORED;
     }
+    if (context.ingress === CONTROL_INTERFACE) {
+      return this.processOfHost(context, operation, target, configuration);
+    }
     if (table.isOwnAddress(words, configuration, sender) !== 0) return reasons.ARP_IGNORED;
     const isForUs = this.isAnsweredOn(context.ingress, target, configuration);
     const learned = this.learn(context.ingress, message, sender, isForUs, nowMs);
     if (operation === arp.OPERATION_REQUEST && isForUs) return this.answer(context, target);
     if (learned) return reasons.ARP_LEARNED;
     return reasons.ARP_IGNORED;
+  }
+
+  /**
+   * The control host is told that everybody is here, so that it sends everything to the switch, which
+   * routes by IP; but not that its own addresses are, which it may ask for to see whether they are free.
+   * @hot
+   */
+  private processOfHost(
+    context: PacketContext,
+    operation: number,
+    target: number,
+    configuration: number,
+  ): number {
+    const { words } = this.memory;
+    const own = table.findOwnAddress(words, configuration, target);
+    const isHosts = own !== table.NOT_FOUND && table.isControlAddress(words, own);
+    if (operation !== arp.OPERATION_REQUEST || isHosts) return reasons.ARP_IGNORED;
+    return this.answer(context, target);
   }
 
   /**

@@ -56,9 +56,8 @@ export class IcmpStage {
     const length = (context.packetEnd - message) | 0;
     const type = icmpv4.type(view, message);
     if (type === icmpv4.TYPE_ECHO) {
-      if (table.isOwnAddress(words, configuration, context.destination) === 0) {
-        return reasons.NOT_OURS;
-      }
+      const own = table.findOwnAddress(words, configuration, context.destination);
+      if (own === table.NOT_FOUND || table.isControlAddress(words, own)) return reasons.NOT_OURS;
       if (!this.isIntact(context, length)) return reasons.BAD_TRANSPORT_CHECKSUM;
       if (!this.echoLimiter.allow(nowMs)) return reasons.ECHO_RATE_LIMITED;
       writeEchoReply(view, context);

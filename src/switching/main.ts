@@ -6,12 +6,18 @@ import { WeirError } from '../base/errors.ts';
 import './inlining.ts';
 import { Log } from '../base/log.ts';
 import { type QueuePlan, readPlan } from '../base/process-plan.ts';
-import { HEADER_STOPPING, INTERFACE_MODE, PROCESSOR_PID } from '../memory/layout.ts';
+import {
+  CONTROL_INTERFACE,
+  HEADER_STOPPING,
+  INTERFACE_MODE,
+  PROCESSOR_PID,
+} from '../memory/layout.ts';
 import { attachMainMemory } from '../memory/region.ts';
 import { AfPacketQueue } from '../netif/af-packet/af-packet-queue.ts';
 import type { PacketGeometry } from '../netif/af-packet/geometry.ts';
 import { AfXdpQueue, receiveLimit } from '../netif/af-xdp/af-xdp-queue.ts';
 import { INTERFACE_MODES } from '../netif/contract.ts';
+import { PacketStorageQueue } from '../netif/packet-storage-queue.ts';
 import { runOnCpus } from '../sys/affinity.ts';
 import { clockMs } from '../sys/clock.ts';
 import { drainEvent, signalEvent } from '../sys/event-fd.ts';
@@ -76,13 +82,23 @@ function processorQueue(queue: QueuePlan): ProcessorQueue {
   };
 }
 
+/** The control host is an interface like others, of which every processor has a queue. */
+function controlQueues(): ProcessorQueue[] {
+  const { daemonEventFileDescriptor } = plan;
+  if (daemonEventFileDescriptor < 0) return [];
+  const open: ProcessorQueue['open'] = (pool) =>
+    new PacketStorageQueue(memory, pool, plan.processor, daemonEventFileDescriptor);
+  // It never owns a frame, so that no number is needed to name it as owner.
+  return [{ interfaceNumber: CONTROL_INTERFACE, socketNumber: 0xffff, open }];
+}
+
 const own = plan.queues.filter(({ processor }) => processor === plan.processor);
 const myEvent = plan.eventFileDescriptors[plan.processor];
 const wake = (processor: number): void => signalEvent(plan.eventFileDescriptors[processor]);
 const processor = new SwitchingProcessor(
   memory,
   plan.processor,
-  own.map(processorQueue),
+  [...own.map(processorQueue), ...controlQueues()],
   wake,
   clockMs(),
 );

@@ -30,6 +30,7 @@ import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
 import * as vlan from '../wire/vlan.ts';
 import type { ArpStage } from './arp-stage.ts';
+import { ControlStage, isHostsToJudge, isNotOurIcmp } from './control-stage.ts';
 import type { FloodGuard } from './flood-guard.ts';
 import { IcmpStage } from './icmp-stage.ts';
 import type { KnownPackets } from './known-packets.ts';
@@ -70,6 +71,7 @@ export class PacketFilter {
   private readonly wayOut: WayOut;
   private readonly arp: ArpStage;
   private readonly icmp: IcmpStage;
+  private readonly control: ControlStage;
   private readonly newConnection: NewConnection;
   /** The short way, for most of them. */
   readonly known: KnownPackets;
@@ -98,6 +100,7 @@ export class PacketFilter {
     const seed = mix(memory.header(HEADER_HASH_SEED), processor + 1);
     this.newConnection = new NewConnection(memory, processor, connections, seed);
     this.icmp = new IcmpStage(memory, connections, transmitter, wayOut);
+    this.control = new ControlStage(memory, wayOut);
   }
 
   /** Other tables are active now: word index of the configuration table, generation of the routes. */
@@ -107,6 +110,7 @@ export class PacketFilter {
     this.routingGeneration = routingGeneration;
     this.known.useRoutes(routingGeneration);
     this.resetLimiter.setRate(table.resetsPerSecond(words, configuration), nowMs);
+    this.control.limiter.setRate(table.resetsPerSecond(words, configuration), nowMs);
     this.icmp.echoLimiter.setRate(table.echoRepliesPerSecond(words, configuration), nowMs);
   }
 
@@ -178,12 +182,15 @@ export class PacketFilter {
 
   /** @hot */
   private decideIpv4(context: PacketContext, nowMs: number): number {
-    const { view } = this.memory;
-    const fault = readHeaders(view, context); // 204
-    if (fault !== reasons.CONTINUE) return fault;
+    const { configuration, control } = this;
+    const fault = readHeaders(this.memory.view, context); // 204
+    if (fault !== reasons.CONTINUE) {
+      return isHostsToJudge(fault) ? control.claim(context, fault, configuration, nowMs) : fault;
+    }
     const { source, destination, ports, protocol } = context;
     if (protocol === ipv4.PROTOCOL_ICMP) {
-      return this.icmp.process(context, this.configuration, nowMs);
+      const reason = this.icmp.process(context, configuration, nowMs);
+      return isNotOurIcmp(reason) ? control.claim(context, reason, configuration, nowMs) : reason;
     }
     const entry = this.connections.lookup(source, destination, ports, protocol); // 212
     if (entry !== NOT_FOUND) return this.decideKnown(context, entry, nowMs);
@@ -261,9 +268,9 @@ export class PacketFilter {
   private decideUnknown(context: PacketContext, nowMs: number): number {
     const { words } = this.memory;
     const { configuration } = this;
-    const { source, destination, ports, protocol, tcpFlags } = context;
+    const { destination, ports, protocol, tcpFlags } = context;
     // Nobody else may speak in our name (RFC 1812 §5.3.8): the answers would come to ourselves.
-    if (table.isOwnAddress(words, configuration, source) !== 0) return reasons.BAD_IP_SOURCE;
+    if (!this.control.mayBeFrom(context, configuration)) return reasons.BAD_IP_SOURCE;
     const port = ports & 0xffff;
     context.service = table.findService(words, configuration, destination, port, protocol); // 206
     if (context.service === table.NOT_FOUND) return this.refuseUnclaimed(context, nowMs);
@@ -330,6 +337,8 @@ export class PacketFilter {
     const { words } = this.memory;
     const { configuration } = this;
     const { source, destination, ports, protocol } = context;
+    const claimed = this.control.claim(context, reasons.NOT_OURS, configuration, nowMs);
+    if (claimed !== reasons.NOT_OURS) return claimed;
     if (table.isOwnAddress(words, configuration, destination) !== 0) {
       return this.refuse(context, reasons.RESET_INVALID_SERVICE, nowMs);
     }

@@ -29,6 +29,7 @@ import {
 } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import type { InterfaceQueue } from '../netif/contract.ts';
+import { PacketStorageQueue } from '../netif/packet-storage-queue.ts';
 import { addressesHash } from '../tables/configuration-table.ts';
 import { wantRecount } from '../tables/connection-recount.ts';
 import { ConnectionSweep, PATIENT } from '../tables/connection-sweep.ts';
@@ -88,6 +89,8 @@ export class SwitchingProcessor {
   readonly filter: PacketFilter;
   private readonly engine: PacketEngine;
   private readonly announcer: Announcer;
+  /** Where the control host's packets come from, if there is a control host. */
+  private storage: PacketStorageQueue | null = null;
   private readonly sockets: { socket: number; queue: Recoverable }[] = [];
   private readonly macHighOf = new Int32Array(MAX_INTERFACES);
   private readonly macLowOf = new Int32Array(MAX_INTERFACES);
@@ -219,9 +222,15 @@ export class SwitchingProcessor {
       1,
     );
     this.connections.leave();
-    if (!this.transmitter.hasHandedOver()) return true;
+    if (!this.transmitter.hasHandedOver() && !this.hasHostLeftSomething()) return true;
     this.woke();
     return false;
+  }
+
+  /** @hot */
+  private hasHostLeftSomething(): boolean {
+    const { storage } = this;
+    return storage === null ? false : storage.hasArrived();
   }
 
   /** After sleeping, before anything else. @hot */
@@ -331,6 +340,7 @@ export class SwitchingProcessor {
   private openQueues(queues: readonly ProcessorQueue[]): OwnQueue[] {
     return queues.map(({ interfaceNumber, socketNumber, open }) => {
       const queue = open(this.pool);
+      if (queue instanceof PacketStorageQueue) this.storage = queue;
       this.sockets.push({ socket: socketNumber, queue });
       return { interfaceNumber, queue };
     });

@@ -9,6 +9,7 @@
 import type { Counters } from '../memory/counters.ts';
 import type { FramePool } from '../memory/frame-pool.ts';
 import {
+  CONTROL_INTERFACE,
   HAND_OVER_LANE_CAPACITY,
   INTERFACE_LINK_UP,
   MAX_INTERFACES,
@@ -96,7 +97,9 @@ export class Transmitter {
       if (queue.transmit(offset, length) === 0) {
         queue.flush();
         queue.reclaim();
-        if (queue.transmit(offset, length) === 0) return reasons.TRANSMIT_FULL;
+        if (queue.transmit(offset, length) === 0) {
+          return egress === CONTROL_INTERFACE ? reasons.PACKET_STORAGE_FULL : reasons.TRANSMIT_FULL;
+        }
       }
       this.counters.transmitted(egress, length);
       return reasons.CONTINUE;

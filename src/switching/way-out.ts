@@ -9,7 +9,13 @@
 // while the neighbor's place has not been given to another.
 
 import { finish, mix } from '../base/hash.ts';
-import { INTERFACE_LINK_UP, INTERFACE_MTU, MAX_INTERFACES } from '../memory/layout.ts';
+import {
+  CONTROL_INTERFACE,
+  INTERFACE_LINK_UP,
+  INTERFACE_MTU,
+  MAX_INTERFACES,
+} from '../memory/layout.ts';
+import { HOST_MAC } from '../memory/packet-storage.ts';
 import type { MainMemory } from '../memory/region.ts';
 import {
   type NeighborTable,
@@ -34,6 +40,11 @@ const INDEX_MASK = 0xfff;
 const EGRESS_SHIFT = 12;
 const EGRESS_MASK = 0xff;
 const RECYCLED_SHIFT = 20;
+
+/** The way to the control host, which has no neighbors to ask for. */
+export const CONTROL_WAY_OUT = (CONTROL_INTERFACE + 1) << EGRESS_SHIFT;
+const HOST_MAC_HIGH = (HOST_MAC[0] << 8) | HOST_MAC[1];
+const HOST_MAC_LOW = (HOST_MAC[2] << 24) | (HOST_MAC[3] << 16) | (HOST_MAC[4] << 8) | HOST_MAC[5];
 
 /** Index of the neighbor that a way out leads to. @hot */
 export function neighborOf(word: number): number {
@@ -78,6 +89,10 @@ export class WayOut {
 
   /** Notes a way out that was found before. False: it is void by now. @hot */
   recall(context: PacketContext, word: number): boolean {
+    if (word === CONTROL_WAY_OUT) {
+      context.egress = CONTROL_INTERFACE;
+      return true;
+    }
     const neighbor = neighborOf(word);
     if (((this.neighbors.recycled(neighbor) ^ (word >>> RECYCLED_SHIFT)) & INDEX_MASK) !== 0) {
       return false;
@@ -95,6 +110,7 @@ export class WayOut {
     const hop = this.route(context, destination);
     if (hop < 0) return NO_WAY_OUT;
     const { egress } = context;
+    if (egress === CONTROL_INTERFACE) return CONTROL_WAY_OUT;
     const address = routes.nextHopAddress(this.memory.words, this.routing, hop, destination);
     const neighbor = this.neighbors.findOrCreate(egress, address, nowMs);
     if (neighbor === NOT_FOUND) {
@@ -158,6 +174,7 @@ export class WayOut {
   sendNow(context: PacketContext, nowMs: number): number {
     const { egress, neighbor, offset } = context;
     const { words, view } = this.memory;
+    if (egress === CONTROL_INTERFACE) return this.toHost(context);
     const length = context.lengthToSend();
     if (words[this.memory.interfaceWord(egress, INTERFACE_LINK_UP)] === 0) {
       return reasons.INTERFACE_DOWN;
@@ -181,6 +198,32 @@ export class WayOut {
     if (action === UNREACHABLE) return reasons.NEIGHBOR_UNRESOLVED;
     if (action === WAIT_AND_PROBE) this.probe(context, false);
     return reasons.WAITING;
+  }
+
+  /**
+   * Sends a packet to the control host, whatever its headers say.
+   * @returns `reason`, or why it could not be sent. @hot
+   */
+  sendToControl(context: PacketContext, reason: number): number {
+    const refused = this.toHost(context);
+    return refused === reasons.CONTINUE ? reason : refused;
+  }
+
+  /** The packet alone goes there, without VLAN tags and padding. @hot */
+  private toHost(context: PacketContext): number {
+    const { view, words } = this.memory;
+    if (words[this.memory.interfaceWord(CONTROL_INTERFACE, INTERFACE_LINK_UP)] === 0) {
+      return reasons.INTERFACE_DOWN;
+    }
+    const frame = (context.networkOffset - ethernet.HEADER_SIZE) | 0;
+    ethernet.setDestination(view, frame, HOST_MAC_HIGH, HOST_MAC_LOW);
+    const high = this.macHighOf[CONTROL_INTERFACE];
+    ethernet.setSource(view, frame, high, this.macLowOf[CONTROL_INTERFACE]);
+    ethernet.setType(view, frame, ethernet.TYPE_IPV4);
+    const length = (context.packetEnd - frame) | 0;
+    const refused = this.transmitter.send(CONTROL_INTERFACE, frame, length);
+    if (refused === reasons.CONTINUE) context.hasLeft = 1;
+    return refused;
   }
 
   /** @hot */

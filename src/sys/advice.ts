@@ -61,6 +61,10 @@ const NO_AF_XDP: Advice = {
   code: 'ERR_KERNEL_TOO_OLD',
   advice: 'the kernel has no AF_XDP (CONFIG_XDP_SOCKETS): use kind af-packet',
 };
+const NO_TAP: Advice = {
+  code: 'ERR_INTERFACE_UNSUPPORTED',
+  advice: 'the kernel has no TAP devices here: `modprobe tun`, or make the device node',
+};
 const NO_BPF_LINK: Advice = {
   code: 'ERR_KERNEL_TOO_OLD',
   advice: 'the kernel knows no XDP links, weir needs Linux 5.9 or later',
@@ -98,6 +102,20 @@ const TABLE: Readonly<Record<string, Advice>> = {
   'ioctl(SIOCSIFFLAGS) EPERM': missing('CAP_NET_ADMIN'),
   'ioctl(SIOCSIFMTU) EPERM': missing('CAP_NET_ADMIN'),
   'bind(AF_NETLINK) EPERM': missing('CAP_NET_ADMIN'),
+  'open(/dev/net/tun) ENOENT': NO_TAP,
+  'open(/dev/net/tun) EACCES': {
+    code: 'ERR_MISSING_CAPABILITY',
+    advice: 'let the user of weir read and write /dev/net/tun (mode 0666, or a group of its own)',
+  },
+  'ioctl(TUNSETIFF) EPERM': missing('CAP_NET_ADMIN'),
+  'ioctl(TUNSETIFF) EBUSY': {
+    code: 'ERR_INTERFACE_UNSUPPORTED',
+    advice: 'another program has a device of this name: `ip link show`, or choose another name',
+  },
+  'setns EPERM': missing('CAP_SYS_ADMIN'),
+  'netlink(RTM_NEWLINK) EPERM': missing('CAP_NET_ADMIN'),
+  'netlink(RTM_NEWADDR) EPERM': missing('CAP_NET_ADMIN'),
+  'netlink(RTM_NEWROUTE) EPERM': missing('CAP_NET_ADMIN'),
   'bpf(MAP_CREATE) EPERM': missing('CAP_BPF CAP_NET_ADMIN'),
   'bpf(MAP_CREATE) EINVAL': NO_AF_XDP,
   'bpf(MAP_CREATE) ENOSYS': NO_BPF_LINK,

@@ -132,6 +132,7 @@ export const libc = {
     'void *',
   ]),
   kill: declare<Integers2>('kill', 'int', ['int', 'int']),
+  setns: declare<Integers2>('setns', 'int', ['int', 'int']),
   getrlimit: declare<(resource: number, limits: Pointer) => number>('getrlimit', 'int', [
     'int',
     'void *',

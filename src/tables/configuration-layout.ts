@@ -24,7 +24,8 @@
 //   backend word: 0 valid  1 address  2 port  3 weight  4 service id  5 connection limit, 0 = none
 //                 6 flags (BACKEND_ENDS_…)  7 spare
 //   lookup word:  0 address  1 port << 16 | protocol  2 value, 0 = free slot
-//   own address:  0 address  1 kind, 0 = free slot  2 interface number or -1  3 prefix length
+//   own address:  0 address  1 kind, 0 = free slot  2 interface number or -1
+//                 3 prefix length | OWN_OF_CONTROL_HOST
 //   rule word:    0 conditions (RULE_HAS_…)  1 client network  2 its mask
 //                 3 client ports, first << 16 | last  4, 5 set of DSCP, bit by value
 //                 6 VLAN id  7 payload offset << 8 | length (1 … 16 bytes)
@@ -77,6 +78,9 @@ export const SCHEDULER_RANDOM = 9;
 /** What an own address is; interface addresses win when it is both. */
 export const OWN_INTERFACE_ADDRESS = 1;
 export const OWN_SERVICE_ADDRESS = 2;
+
+/** The control host's programs have the address: what no service claims is theirs. */
+export const OWN_OF_CONTROL_HOST = 0x100;
 
 /** Words of timeouts in a service and in the header. */
 export const TIMEOUT_WORDS = 16;

@@ -31,6 +31,7 @@ import {
   NOT_FOUND,
   OWN_LOOKUP,
   OWN_LOOKUP_SLOTS,
+  OWN_OF_CONTROL_HOST,
   POOL_BACKEND_COUNT,
   POOL_LIST_OFFSET,
   POOL_SELECTION_LENGTH,
@@ -153,6 +154,11 @@ export function ownAddressKind(words: Int32Array, entry: number): number {
 /** Interface that bears the address, or -1: it is answered for on every interface. @hot */
 export function ownAddressInterface(words: Int32Array, entry: number): number {
   return words[entry + 2];
+}
+
+/** Whether the control host's programs have the address. @hot */
+export function isControlAddress(words: Int32Array, entry: number): boolean {
+  return (words[entry + 3] & OWN_OF_CONTROL_HOST) !== 0;
 }
 
 /** Addresses of an interface. @hot */

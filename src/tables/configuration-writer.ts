@@ -87,6 +87,8 @@ export interface ConfigurationInput {
   readonly interfaceAddresses: readonly InterfaceAddressInput[];
   /** Further addresses that we answer for, of no interface and no service. */
   readonly ownAddresses?: readonly OwnAddressInput[];
+  /** Addresses of the control host, as int32: each also one of ours in one of the ways above. */
+  readonly controlAddresses?: readonly number[];
   readonly resetsPerSecond: number;
   readonly echoRepliesPerSecond: number;
   /** For connections whose service is gone: milliseconds by TIMEOUT_*. */
@@ -138,9 +140,11 @@ function endingBackends({ services }: ConfigurationInput): number {
 }
 
 /** The same for the same addresses, in whatever order they are named. */
-function hashAddresses({ services, interfaceAddresses }: ConfigurationInput): number {
+function hashAddresses(input: ConfigurationInput): number {
+  const { services, interfaceAddresses, ownAddresses = [] } = input;
   const named = [
     ...services.map(({ address }) => `${address}`),
+    ...ownAddresses.map(({ address, interfaceNumber }) => `${address} on ${interfaceNumber}`),
     ...interfaceAddresses.map(
       ({ interfaceNumber, address, prefixLength }) =>
         `${address}/${prefixLength} on ${interfaceNumber}`,
@@ -334,6 +338,8 @@ function ownAddressesOf(input: ConfigurationInput): Map<number, OwnAddress> {
     own.set(address | 0, [table.OWN_SERVICE_ADDRESS, -1, 32]);
   }
   for (const { address, interfaceNumber } of input.ownAddresses ?? []) {
+    // A service's address stays one that is answered for everywhere.
+    if (own.has(address | 0)) continue;
     own.set(address | 0, [table.OWN_SERVICE_ADDRESS, interfaceNumber, 32]);
   }
   for (const { address, interfaceNumber, prefixLength } of input.interfaceAddresses) {
@@ -344,6 +350,7 @@ function ownAddressesOf(input: ConfigurationInput): Map<number, OwnAddress> {
 
 function writeOwnAddresses(words: Int32Array, base: number, input: ConfigurationInput): number {
   const own = ownAddressesOf(input);
+  const ofControlHost = new Set((input.controlAddresses ?? []).map((address) => address | 0));
   for (const [address, [kind, interfaceNumber, prefixLength]] of own) {
     let slot = table.firstSlot(address, 0, table.OWN_LOOKUP_SLOTS);
     let entry = base + table.OWN_LOOKUP + slot * table.LOOKUP_WORDS;
@@ -354,7 +361,7 @@ function writeOwnAddresses(words: Int32Array, base: number, input: Configuration
     words[entry] = address;
     words[entry + 1] = kind;
     words[entry + 2] = interfaceNumber;
-    words[entry + 3] = prefixLength;
+    words[entry + 3] = prefixLength | (ofControlHost.has(address) ? table.OWN_OF_CONTROL_HOST : 0);
   }
   return own.size;
 }

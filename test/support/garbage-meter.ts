@@ -16,7 +16,8 @@ import { INTERFACE_LINK_UP, INTERFACE_MTU } from '../../src/memory/layout.ts';
 import type { LoopbackLane, LoopbackQueue } from '../../src/netif/loopback.ts';
 import { type FrameSource, PcapQueue } from '../../src/netif/pcap.ts';
 import { SwitchingProcessor } from '../../src/switching/processor.ts';
-import { MIX, MIX_ROUTES, MIX_SERVICES, makeNew } from './packet-mix.ts';
+import { HOST } from './host-end.ts';
+import { MIX, MIX_CONTROL, MIX_ROUTES, MIX_SERVICES, makeNew } from './packet-mix.ts';
 import { DEFAULT_SERVICES, EXT, INT, SwitchBench } from './switch-bench.ts';
 
 /** Packets for each millisecond of the switch's clock. */
@@ -27,6 +28,8 @@ const WARM_UP_PACKETS = 1_500_000;
 const DOWN_EVERY = 400;
 const STUCK_EVERY = 256;
 const STUCK_FOR = 40;
+/** The control host takes nothing for as many bursts as fill packet storage, and then for as many all. */
+const HOST_STUCK_FOR = 1024;
 /** Bytes that the way to clients takes: less than the longest packet of the mix. */
 const LEAST_MTU = 600;
 /** Less than the mix asks for. */
@@ -84,11 +87,12 @@ const isWasteful = kind === 'wasteful';
 const isUsingLanes = kind === 'lanes';
 const bench = await SwitchBench.create({
   queues: isUsingLanes ? [[0], [1]] : [[0], [0]],
-  connections: 12_288,
+  connections: 11_264,
   frames: 4096,
   configuration: {
     services: [...DEFAULT_SERVICES, ...MIX_SERVICES],
     routes: MIX_ROUTES,
+    control: MIX_CONTROL,
     timeouts: { udp: 1 },
     'rate-limits': RATE_LIMITS,
   },
@@ -108,9 +112,11 @@ function feedLoopback(): (burst: number) => void {
   return (burst) => {
     for (let i = 0; i < BURST; i++) {
       const { bytes, side } = cursor.next();
-      if (!bench.queues[side][0].inject(bytes)) throw new Error('the wire to the switch is full');
+      const end = side === HOST ? bench.hosts[0] : bench.queues[side][0];
+      if (!end.inject(bytes)) throw new Error('the wire to the switch is full');
     }
     for (let i = 0; i < bench.processors.length; i++) bench.processors[i].turn(bench.now);
+    if ((burst & HOST_STUCK_FOR) === 0) bench.hosts[0].drain();
     if (burst % STUCK_EVERY < STUCK_FOR) return;
     for (let i = 0; i < wires.length; i++) wires[i].consumed = wires[i].published;
   };

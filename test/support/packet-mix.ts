@@ -4,6 +4,7 @@
 // written into the same bytes, so that whoever counts garbage counts the switch's.
 
 import * as ipv4 from '../../src/wire/ipv4.ts';
+import { HOST, HOST_MAC_TEXT, PEER_MAC_TEXT } from './host-end.ts';
 import type { Ipv4Spec, PacketBuilder } from './packet-builder.ts';
 import { packet } from './packet-builder.ts';
 import { B1, B2, CLIENT, EXT, EXT_MAC, INT, macOf, service, VIP } from './switch-bench.ts';
@@ -81,6 +82,14 @@ export const MIX_ROUTES = [
   { to: '192.0.2.224/27', type: 'prohibit' },
 ];
 const REFUSED = ['192.0.2.129', '192.0.2.193', '192.0.2.225'];
+
+/** The control host's; its programs speak to everybody. */
+const CONTROL = '10.1.0.50';
+export const MIX_CONTROL = { addresses: [`${CONTROL}/24`] };
+const fromHost = (destination: string, more: Ipv4Spec = {}) =>
+  packet()
+    .ethernet({ source: HOST_MAC_TEXT, destination: PEER_MAC_TEXT })
+    .ipv4({ source: CONTROL, destination, ...more });
 
 const NETWORK = 14;
 const TRANSPORT = NETWORK + ipv4.HEADER_SIZE;
@@ -161,6 +170,20 @@ const SINGLE: readonly (readonly [number, PacketBuilder | Uint8Array<ArrayBuffer
   [EXT, packet().ethernet({ destination: EXT_MAC, type: 0x86dd }).payload('x'.repeat(50))],
   [EXT, packet().ethernet({ destination: EXT_MAC, type: 0x0806 }).payload('x'.repeat(46))],
   [EXT, foreignArp],
+  [EXT, request({ ...SYN, destinationPort: 22 }, { destination: CONTROL })],
+  [EXT, request(ACK, { destination: CONTROL, moreFragments: true })],
+  [EXT, icmpFromClient({ type: 8 }, { destination: CONTROL })],
+  [HOST, fromHost(CLIENT).udp({ sourcePort: 7, destinationPort: 7 })],
+  [HOST, fromHost(CLIENT, { fragmentOffset: 1480, protocol: 17 }).payload('x'.repeat(100))],
+  [HOST, fromHost(STRANGER).udp({ sourcePort: 7, destinationPort: 7 })],
+  [HOST, fromHost(CLIENT, { source: CLIENT }).udp()],
+  [HOST, fromHost(CLIENT, { dontFragment: true }).udp().payload('x'.repeat(800))],
+  [
+    HOST,
+    packet()
+      .ethernet({ source: HOST_MAC_TEXT, destination: 'ff:ff:ff:ff:ff:ff' })
+      .arp({ senderMac: HOST_MAC_TEXT, senderAddress: CONTROL, targetAddress: CLIENT }),
+  ],
   [INT, arpFromB1('request')],
   [INT, arpFromB1('reply')],
   [INT, answer({ ...ACK, destinationPort: CLIENT_PORT }).payload('x'.repeat(700))],

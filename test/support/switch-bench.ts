@@ -26,10 +26,12 @@ import {
 import { REASONS } from '../../src/memory/reasons.ts';
 import { type MainMemory, plainMainMemory } from '../../src/memory/region.ts';
 import { LoopbackLane, LoopbackQueue } from '../../src/netif/loopback.ts';
+import { PacketStorageQueue } from '../../src/netif/packet-storage-queue.ts';
 import { type ProcessorQueue, SwitchingProcessor } from '../../src/switching/processor.ts';
 import { CONTINUE } from '../../src/switching/reasons.ts';
 import * as ethernet from '../../src/wire/ethernet.ts';
 import { parseAddress } from '../../src/wire/ipv4.ts';
+import { atHost, describeHost, HOST, HostEnd } from './host-end.ts';
 import { PacketBuilder } from './packet-builder.ts';
 import { expectSameFields } from './packet-fields.ts';
 
@@ -114,6 +116,8 @@ export class SwitchBench {
   readonly processors: SwitchingProcessor[] = [];
   /** By interface, then by queue. */
   readonly queues: LoopbackQueue[][] = [];
+  /** By processor. */
+  readonly hosts: HostEnd[] = [];
   readonly woken: number[] = [];
   now: number;
   private readonly publisher: Publisher;
@@ -133,6 +137,7 @@ export class SwitchBench {
       const wire = options.wire ?? 256;
       this.lanes.push({ incoming: new LoopbackLane(wire), outgoing: new LoopbackLane(wire) });
     }
+    for (let p = 0; p < processors; p++) this.hosts.push(new HostEnd(this.memory, p));
     for (let p = 0; p < processors; p++) this.processors.push(this.makeProcessor(p));
   }
 
@@ -153,6 +158,7 @@ export class SwitchBench {
   private describeInterfaces(): void {
     const { memory, wiring } = this;
     memory.setHeader(HEADER_INTERFACES, wiring.length);
+    describeHost(memory);
     for (const [i, mac] of [EXT_MAC, INT_MAC].entries()) {
       this.setInterface(i, INTERFACE_MAC_HIGH, ethernet.parseMacHigh(mac));
       this.setInterface(i, INTERFACE_MAC_LOW, ethernet.parseMacLow(mac));
@@ -190,6 +196,11 @@ export class SwitchBench {
         });
       }
     }
+    own.push({
+      interfaceNumber: HOST,
+      socketNumber: 0xffff,
+      open: (pool) => new PacketStorageQueue(this.memory, pool, processor, -1),
+    });
     const wake = (other: number) => this.woken.push(other);
     return new SwitchingProcessor(this.memory, processor, own, wake, this.now);
   }
@@ -265,14 +276,16 @@ export class SwitchBench {
   /** Puts a frame on the wire to the switch. */
   inject(frame: Uint8Array | PacketBuilder, ingress: number, queue = 0): void {
     const bytes = frame instanceof PacketBuilder ? frame.bytes() : frame;
-    if (!this.queues[ingress][queue].inject(bytes)) throw new Error('the wire is full');
+    const end = ingress === HOST ? this.hosts[queue] : this.queues[ingress][queue];
+    if (!end.inject(bytes)) throw new Error('the wire is full');
   }
 
   /** Everything that has left, interface by interface. */
   collect(): Sent[] {
-    return this.queues.flatMap((queues, egress) =>
+    const toNetworks = this.queues.flatMap((queues, egress) =>
       queues.flatMap((queue) => queue.collect().map((bytes) => ({ egress, bytes }))),
     );
+    return toNetworks.concat(this.hosts.flatMap((host) => host.collect()).map(atHost));
   }
 
   /** Turns until nothing moves any more; then checks the invariants. @returns what left. */

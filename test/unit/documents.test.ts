@@ -122,6 +122,7 @@ services: [{ name: s, address: 10.1.0.9, protocol: tcp, port: 80, backends: [{ n
       timeouts: `${base}timeouts: { udp: 5 }`,
       'rate-limits': `${base}rate-limits: { resets: 5 }`,
       services: base.replace('port: 80', 'port: 81'),
+      control: `${base}control: { addresses: [10.1.0.7/24] }`,
       'resource-manager': `${base}resource-manager: { reports-per-second: 5 }`,
     };
     const table = readText(path).split('## What a reload can change')[1];

@@ -6,7 +6,7 @@
 // with many different weights, which only making them tells (ERR_TABLE_FULL).
 
 import { MAGLEV_SLOTS_PER_BACKEND, maglevTableSize } from '../../distribution/maglev.ts';
-import { MAX_BACKENDS, MAX_INTERFACES, MAX_SERVICES } from '../../memory/layout.ts';
+import { CONTROL_INTERFACE, MAX_BACKENDS, MAX_SERVICES } from '../../memory/layout.ts';
 import {
   MAX_ADDRESSES_PER_INTERFACE,
   MAX_OWN_ADDRESSES,
@@ -24,7 +24,7 @@ export function capacityChecks(parts: ConfigurationParts, { faults }: CheckResul
     faults.push({ path, message: `${count} ${what}: at most ${most}`, suggestion: advice });
   };
   const { interfaces, services } = parts;
-  limit(['interfaces'], 'interfaces', interfaces.length, MAX_INTERFACES, '');
+  limit(['interfaces'], 'interfaces', interfaces.length, CONTROL_INTERFACE, '');
   const addresses = new Set<string | undefined>();
   interfaces.forEach((item, index) => {
     const path = ['interfaces', index, 'addresses'];
@@ -32,6 +32,7 @@ export function capacityChecks(parts: ConfigurationParts, { faults }: CheckResul
     for (const address of item.addresses) addresses.add(address?.split('/')[0]);
   });
   for (const { address } of services) addresses.add(address);
+  for (const address of parts.control?.addresses ?? []) addresses.add(address?.split('/')[0]);
   const share = 'let several services share an address';
   limit(['services'], 'services', services.length, MAX_SERVICES, '');
   limit(['services'], 'own addresses', addresses.size, MAX_OWN_ADDRESSES, share);

@@ -7,8 +7,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { BackendConfiguration, Configuration, ServiceConfiguration } from './schema.ts';
 import type { TimeoutName } from './schema-timeouts.ts';
 
-/** Fixed at start: interfaces are opened, processes spawned and memory laid out by them. */
-const FIXED_KEYS = ['interfaces', 'processors', 'limits'] as const;
+/** Fixed at start: interfaces are opened, the pseudo-network device is made, processes spawned and memory laid out by them. */
+const FIXED_KEYS = ['interfaces', 'processors', 'limits', 'control'] as const;
 
 /** Keys of which it is only said that they have changed. */
 const SERVICE_KEYS = [

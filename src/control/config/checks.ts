@@ -7,6 +7,7 @@
 // meant. Pure: what is known of the machine is a parameter.
 
 import { capacityChecks } from './capacity-checks.ts';
+import { controlChecks } from './control-checks.ts';
 import type { Path } from './faults.ts';
 import { parseIpv4 } from './ipv4-text.ts';
 import { networkChecks } from './network-checks.ts';
@@ -43,6 +44,7 @@ export function crossChecks(parts: ConfigurationParts, availableCpus: AvailableC
   serviceChecks(parts, result);
   capacityChecks(parts, result);
   networkChecks(parts, result);
+  controlChecks(parts, result);
   processorChecks(parts, availableCpus, result);
   return result;
 }

@@ -46,6 +46,7 @@ export function networkChecks(parts: ConfigurationParts, result: CheckResult): v
   const routed = parts.routes
     .filter(({ type }) => type === undefined)
     .map((route) => parseIpv4Network(route.to as string) as Ipv4Network);
+  routed.push(...controlHost(parts));
   parts.services.forEach((service, index) => {
     checkBackends(service, ['services', index], parts, connected, routed, result);
   });
@@ -195,21 +196,33 @@ function checkRouter(
   }
 }
 
+/** The machine's own programs can be backends. */
+function controlHost({ control }: ConfigurationParts): Ipv4Network[] {
+  return (control?.addresses ?? []).flatMap((text) => {
+    const parsed = text === undefined ? undefined : parseInterfaceAddress(text);
+    if (parsed === undefined || isTextFault(parsed)) return [];
+    return [{ address: parsed.address, prefixLength: 32 }];
+  });
+}
+
 function checkBackends(
   service: ServicePart,
   path: Path,
-  { services }: ConfigurationParts,
+  parts: ConfigurationParts,
   connected: readonly ConnectedNetwork[],
   routed: readonly Ipv4Network[],
   { faults }: CheckResult,
 ): void {
+  const { services } = parts;
   service.backends.forEach((backend, index) => {
     if (backend.address === undefined) return;
     const address = parseIpv4(backend.address) as number;
     const at = [...path, 'backends', index, 'address'];
     const networks = connected.filter((network) => networkContains(network, address));
     const own = networks.find((network) => network.address === address);
-    if (own !== undefined && !services.some((each) => each.address === backend.address)) {
+    const isHosts = controlHost(parts).some((host) => host.address === address);
+    const isService = services.some((each) => each.address === backend.address);
+    if (own !== undefined && !isHosts && !isService) {
       const message = `${backend.address} is the own address of ${own.interfaceName}: weir is no server`;
       faults.push({ path: at, message, suggestion: "write the server's own address" });
     }

@@ -8,6 +8,7 @@
 import type { z } from 'zod';
 import type { Finding } from './faults.ts';
 import { interfaceAddress, SHAPES } from './schema.ts';
+import { controlAddress } from './schema-control.ts';
 
 /** Every value of a shape on its own: the valid ones, undefined for the others. */
 type Fields<S extends Record<string, z.ZodType>> = { [K in keyof S]: z.output<S[K]> | undefined };
@@ -20,6 +21,10 @@ export type BackendPart = Fields<typeof SHAPES.backend>;
 export type ServicePart = Fields<typeof SHAPES.service> & { backends: BackendPart[] };
 export type ProcessorsPart = Fields<typeof SHAPES.processors>;
 export type LimitsPart = Fields<typeof SHAPES.limits>;
+
+export type ControlPart = Omit<Fields<typeof SHAPES.control>, 'addresses'> & {
+  addresses: (string | undefined)[];
+};
 
 /** CPUs that weir may run on: their numbers, or how many there are, counted from 0. */
 export type AvailableCpus = number | readonly number[];
@@ -36,6 +41,8 @@ export interface ConfigurationParts {
   readonly services: ServicePart[];
   readonly processors: ProcessorsPart;
   readonly limits: LimitsPart;
+  /** Absent when there is none. */
+  readonly control: ControlPart | undefined;
   readonly resourceManager: Fields<typeof SHAPES.resourceManager>;
 }
 
@@ -53,8 +60,15 @@ export function validParts(data: unknown): ConfigurationParts {
     })),
     processors: fields(SHAPES.processors, property(data, 'processors')),
     limits: fields(SHAPES.limits, property(data, 'limits')),
+    control: controlPart(property(data, 'control')),
     resourceManager: fields(SHAPES.resourceManager, property(data, 'resource-manager')),
   };
+}
+
+function controlPart(data: unknown): ControlPart | undefined {
+  if (data === undefined || data === null) return undefined;
+  const addresses = list(data, 'addresses').map((address) => valid(controlAddress, address));
+  return { ...fields(SHAPES.control, data), addresses };
 }
 
 function fields<S extends Record<string, z.ZodType>>(shape: S, value: unknown): Fields<S> {

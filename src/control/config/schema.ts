@@ -10,6 +10,7 @@
 import { z } from 'zod';
 import { MAX_QUEUES } from '../../memory/layout.ts';
 import { parseInterfaceAddress } from './ipv4-text.ts';
+import { completeControl, controlShape } from './schema-control.ts';
 import {
   agentShape,
   backendLoadShape,
@@ -264,6 +265,10 @@ export const configurationSchema = z
       .array(z.strictObject({ ...serviceShape, backends: backendsOf }))
       .default([])
       .describe('What clients connect to.'),
+    control: z
+      .strictObject(controlShape)
+      .optional()
+      .describe("The machine's own programs as an end point on the networks."),
     'resource-manager': z
       .strictObject(resourceManagerShape)
       .prefault({})
@@ -279,6 +284,7 @@ export const SHAPES = {
   limits: limitsShape,
   service: serviceShape,
   backend: backendShape,
+  control: controlShape,
   resourceManager: resourceManagerShape,
 };
 
@@ -302,6 +308,7 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   'services[].rules[].payload': Object.keys(payloadShape),
   'services[].backends[]': Object.keys(backendShape),
   'services[].backends[].load': Object.keys(backendLoadShape),
+  control: Object.keys(controlShape),
   'resource-manager': Object.keys(resourceManagerShape),
   'resource-manager.listen': Object.keys(listenShape),
   'resource-manager.agents[]': Object.keys(agentShape),
@@ -317,8 +324,9 @@ export type ServiceConfiguration = Omit<ServiceOfFile, 'backends' | 'timeouts'> 
   backends: BackendConfiguration[];
 };
 /** A configuration in which every default stands: ports of backends, timeouts of services. */
-export type Configuration = Omit<ConfigurationFile, 'timeouts' | 'services'> & {
+export type Configuration = Omit<ConfigurationFile, 'timeouts' | 'services' | 'control'> & {
   timeouts: Timeouts;
+  control: ReturnType<typeof completeControl<NonNullable<ConfigurationFile['control']>>>;
   services: ServiceConfiguration[];
 };
 
@@ -333,5 +341,5 @@ export function completeConfiguration(file: ConfigurationFile): Configuration {
       port: backend.port ?? service.port,
     })),
   }));
-  return { ...file, timeouts, services };
+  return { ...file, timeouts, services, control: completeControl(file.control) };
 }

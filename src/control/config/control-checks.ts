@@ -1,0 +1,78 @@
+// Checks of the control host against the rest of a configuration: that its device does not bear the name
+// of an interface, that no address of it exists twice or belongs to no host, and that the kernel does not
+// get its packets a second time.
+//
+// An address may be one of an interface's own or of a service: then what no service claims is the host's.
+
+import {
+  type Ipv4Network,
+  isTextFault,
+  networkContains,
+  parseInterfaceAddress,
+  prefixMask,
+} from './ipv4-text.ts';
+import type { CheckResult, ConfigurationParts } from './parts.ts';
+
+/** Adds what is wrong with the control host to `result`. */
+export function controlChecks(parts: ConfigurationParts, result: CheckResult): void {
+  const { control, interfaces } = parts;
+  if (control === undefined) return;
+  if (interfaces.some(({ name }) => name !== undefined && name === control.device)) {
+    const message = `${control.device} is the name of an interface: weir makes the device itself`;
+    result.faults.push({
+      path: ['control', 'device'],
+      message,
+      suggestion: 'give it another name',
+    });
+  }
+  addressChecks(parts, result);
+  secondDelivery(parts, result);
+}
+
+function addressChecks({ control, interfaces }: ConfigurationParts, { faults }: CheckResult): void {
+  const networks = interfaces.flatMap(({ addresses }) => addresses.flatMap(networkOf));
+  const seen = new Set<number>();
+  control?.addresses.forEach((text, index) => {
+    const path = ['control', 'addresses', index];
+    for (const own of networkOf(text)) {
+      if (seen.has(own.address)) {
+        faults.push({ path, message: `${text} stands here twice`, suggestion: 'remove one' });
+      }
+      seen.add(own.address);
+      for (const network of [...networks, own]) {
+        const kind = edgeKind(network, own.address);
+        if (kind === '') continue;
+        const message = `${text} is ${kind} of its network, not the address of a host`;
+        faults.push({ path, message, suggestion: '' });
+        break;
+      }
+    }
+  });
+}
+
+function networkOf(text: string | undefined): Ipv4Network[] {
+  const parsed = text === undefined ? undefined : parseInterfaceAddress(text);
+  return parsed === undefined || isTextFault(parsed) ? [] : [parsed];
+}
+
+/** RFC 1122 §3.2.1.3; networks of two addresses have neither (RFC 3021). */
+function edgeKind(network: Ipv4Network, address: number): string {
+  if (network.prefixLength >= 31 || !networkContains(network, address)) return '';
+  const hostBits = ~prefixMask(network.prefixLength);
+  if ((address & hostBits) === 0) return 'the network address';
+  return (address & hostBits) === hostBits ? 'the broadcast address' : '';
+}
+
+/** With packet rings the kernel has a copy of each frame, and answers for addresses that it knows. */
+function secondDelivery(
+  { control, interfaces }: ConfigurationParts,
+  { warnings }: CheckResult,
+): void {
+  if (control?.namespace !== undefined) return;
+  const shared = interfaces.find(({ kind }) => kind === 'af-packet');
+  if (shared === undefined) return;
+  const name = shared.name ?? 'an interface';
+  const message = `with af-packet the kernel also gets the frames of ${name} and answers beside weir`;
+  const suggestion = 'put the device into a namespace of its own: namespace: NAME';
+  warnings.push({ path: ['control', 'addresses'], message, suggestion });
+}
