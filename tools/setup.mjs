@@ -48,6 +48,7 @@ export const LAB_PROGRAMS = [
   { program: 'nft', debianPackage: 'nftables' },
   { program: 'ip', debianPackage: 'iproute2' },
   { program: 'ps', debianPackage: 'procps' },
+  { program: 'bird', debianPackage: 'bird2' },
   { program: 'prometheus-node-exporter', debianPackage: 'prometheus-node-exporter' },
 ];
 

@@ -97,11 +97,24 @@ function program(): Command {
       process.exitCode = await reload(options.socket, options.json === true);
     });
 
+  addRoutes(weir);
   addBackendCommands(weir);
   addResourceManager(weir);
   addAgent(weir);
   addDemo(weir);
   return weir;
+}
+
+function addRoutes(weir: Command): void {
+  weir
+    .command('routes')
+    .description('show the routes in force, and where each comes from')
+    .option('--json', 'everything, as JSON')
+    .option(...SOCKET_OPTION)
+    .action(async (options: FileOptions) => {
+      const { routes } = await import('./routes.ts');
+      process.exitCode = await routes(options.socket, options.json === true);
+    });
 }
 
 /** Its options are its own: it is also a program of its own (src/agent). */

@@ -58,6 +58,7 @@ const STATUS: Status = {
     file: '/etc/weir.yaml',
     reloadsRefused: 0,
   },
+  routing: { routes: 3, flips: 1, fromKernel: null, error: null },
   processes: {
     supervisor: { pid: 100, alive: true },
     control: { pid: 101, restarts: 0 },

@@ -2,6 +2,7 @@
 // asks of a running weir passes here; nothing here is needed for switching to go on.
 //   GET  /v1/status   all there is to know, see status.ts
 //   GET  /healthz     200 while this process answers
+//   GET  /v1/routes   the routes in force, see route-view.ts; ?limit=N
 //   GET  /v1/load     load sources: what they said, what was rejected and why
 //   POST /v1/reload   reads the configuration file again; 409 with the faults when it has any
 //   /v1/backends …    admin-backends.ts
@@ -15,6 +16,7 @@ import { SystemError } from '../base/errors.ts';
 import { type BackendActions, backendRoutes } from './admin-backends.ts';
 import type { LoadStatistics } from './load-sources.ts';
 import type { ReloadResult } from './reload.ts';
+import type { RoutesView } from './route-view.ts';
 import type { Status } from './status.ts';
 
 export interface AdminActions {
@@ -22,6 +24,7 @@ export interface AdminActions {
   reload(): Promise<ReloadResult>;
   readonly backends?: BackendActions;
   load?(): LoadStatistics;
+  routes?(limit: number | undefined): RoutesView;
 }
 
 /** Group may use the socket, others may not. */
@@ -36,6 +39,10 @@ export async function serveAdmin(socketPath: string, actions: AdminActions): Pro
   app.get('/healthz', (context) => context.json({ ok: true }));
   app.get('/v1/status', (context) => context.json(actions.status()));
   app.get('/v1/load', (context) => context.json(actions.load?.() ?? {}));
+  app.get('/v1/routes', (context) => {
+    const limit = Number(context.req.query('limit') ?? Number.NaN);
+    return context.json(actions.routes?.(Number.isNaN(limit) ? undefined : limit) ?? {});
+  });
   app.post('/v1/reload', async (context) => {
     const result = await actions.reload();
     return context.json(result, result.applied ? 200 : 409);

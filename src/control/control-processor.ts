@@ -23,6 +23,8 @@ import { backendOperations } from './operations.ts';
 import { remainingChanges } from './operator-changes.ts';
 import { Publisher } from './publisher.ts';
 import { type ReloadResult, readConfigurationFile, reload } from './reload.ts';
+import { buildRoutesView, type RoutesView, routingStatus } from './route-view.ts';
+import { RoutingDaemon } from './routing-daemon.ts';
 import { buildStatus, type Status } from './status.ts';
 
 export interface ControlSettings {
@@ -38,6 +40,7 @@ export class ControlProcessor {
   private readonly settings: ControlSettings;
   private readonly publisher: Publisher;
   private readonly feedback: Feedback;
+  private readonly routing: RoutingDaemon;
   private running: Configuration | undefined;
   /** Ends when all that was asked for so far is done; never fails. */
   private lastTask: Promise<unknown> = Promise.resolve();
@@ -52,6 +55,10 @@ export class ControlProcessor {
       publish: (decisions) => this.publishDecisions(decisions),
       isFlipUnderWay: () => this.publisher.isUnderWay,
       inTurn: (task) => this.inTurn(task),
+    });
+    this.routing = new RoutingDaemon({
+      log: settings.log,
+      publish: () => this.inTurn(() => this.publishRoutes()),
     });
   }
 
@@ -71,12 +78,21 @@ export class ControlProcessor {
 
   /** Ends health checks and load sources; what is published stays. */
   stop(): Promise<void> {
+    this.routing.stop();
     return this.feedback.stop();
   }
 
   /** What the load sources have said, and what was rejected. */
   loadStatistics(): LoadStatistics {
     return this.feedback.loadStatistics();
+  }
+
+  /** The routes in force, and how the kernel's are followed; `limit`: so many at the most. */
+  routes(limit?: number): RoutesView {
+    const { inForce, generation, rangeWords } = this.publisher.routing;
+    const { interfaceNames } = this.settings.plan;
+    const sources = { interfaceNames, routes: inForce, generation, rangeWords };
+    return buildRoutesView({ ...sources, daemon: this.routing }, limit);
   }
 
   /** What can be asked and done about backends at run time. */
@@ -101,6 +117,7 @@ export class ControlProcessor {
       formerBackends: this.publisher.formerBackends,
       generation: this.publisher.configurationGeneration,
       flips: this.publisher.generation,
+      routing: routingStatus(this.publisher.routing, this.routing),
       monotonicMs: monotonicMs(),
       wallClockMs: Date.now(),
     });
@@ -164,6 +181,8 @@ export class ControlProcessor {
   ): Promise<number> {
     const { publisher, feedback, running } = this;
     const prepared = feedback.prepare(configuration, isLenient);
+    await this.routing.follow(configuration);
+    publisher.useKernelRoutes(this.routing.routes());
     const before = publisher.runningIds;
     let generation: number;
     try {
@@ -171,7 +190,11 @@ export class ControlProcessor {
         feedback.decideFor(configuration, ids),
       );
     } catch (error) {
-      if (running !== undefined) feedback.goBack(running, before);
+      if (running !== undefined) {
+        feedback.goBack(running, before);
+        await this.routing.follow(running);
+        publisher.useKernelRoutes(this.routing.routes());
+      }
       throw error;
     }
     this.running = configuration;
@@ -184,6 +207,12 @@ export class ControlProcessor {
     if (this.running === undefined) return;
     await this.publisher.publishDecisions(this.running, decisions);
     this.settings.wake();
+  }
+
+  private async publishRoutes(): Promise<void> {
+    if (this.running === undefined) return;
+    this.publisher.useKernelRoutes(this.routing.routes());
+    if (await this.publisher.publishRoutes(this.running)) this.settings.wake();
   }
 
   private async reloadNow(): Promise<ReloadResult> {

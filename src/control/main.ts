@@ -53,6 +53,7 @@ async function main(): Promise<void> {
     status: () => control.status(),
     reload: () => control.reload(),
     load: () => control.loadStatistics(),
+    routes: (limit) => control.routes(limit),
     backends: control.backendActions(),
   }).then((server) => {
     endWith = () => {

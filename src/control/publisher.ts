@@ -27,7 +27,7 @@ import {
   type Ids,
   protocolNumber,
 } from './compile-configuration.ts';
-import { mergeRoutes, type OriginRoute, type RouteMap } from './compile-routes.ts';
+import { mergeRoutes, type RouteMap } from './compile-routes.ts';
 import type { Configuration } from './config/schema.ts';
 import { MemoryText } from './memory-text.ts';
 import { RoutePublication } from './route-publication.ts';
@@ -40,14 +40,15 @@ const QUIESCENCE_POLL_MS = 2;
 export class Publisher {
   private readonly memory: MainMemory;
   private readonly configurationTable: DoubleBuffer;
-  private readonly routing: RoutePublication;
+  /** The routes in force. */
+  readonly routing: RoutePublication;
   private readonly text: MemoryText;
   private readonly selections = new SelectionTables();
   private ids: Ids = { services: new Map(), backends: new Map() };
   private freedServices: readonly number[] = [];
   private freedBackends: readonly number[] = [];
   /** The kernel's routes through our interfaces; undefined: not known (yet). */
-  private kernelRoutes: RouteMap | undefined;
+  private kernelRoutes: RouteMap | undefined = new Map();
 
   constructor(memory: MainMemory) {
     this.memory = memory;
@@ -175,11 +176,11 @@ export class Publisher {
     const input = compileConfiguration(configuration, ids, decide?.(ids), this.selections);
     await this.untilQuiescent();
     writeConfigurationTable(words, this.configurationTable.standbyOffset() >> 2, input);
-    this.prepareRoutes(configuration);
+    const hasRoutes = this.prepareRoutes(configuration);
     this.text.write(bytes);
     // The text first: who comes after us, should we be killed here, completes what we have begun.
     this.text.publish();
-    this.routing.publish();
+    if (hasRoutes) this.routing.publish();
     this.configurationTable.publish();
     this.memory.setHeader(HEADER_APPLIED_AT, Math.floor(Date.now() / 1000));
     this.ids = ids;
@@ -200,12 +201,10 @@ export class Publisher {
     this.configurationTable.publish();
   }
 
-  /** The routes in force, each before those of the same prefix that it wins over. */
-  get routesInForce(): readonly OriginRoute[] {
-    return this.routing.inForce;
-  }
-
-  /** From the next publication on these are the kernel's routes; undefined: they are not known. */
+  /**
+   * From the next publication on these are the kernel's routes; undefined: they are not known, and the
+   * routes that are in force stay.
+   */
   useKernelRoutes(routes: RouteMap | undefined): void {
     this.kernelRoutes = routes;
   }
@@ -217,12 +216,14 @@ export class Publisher {
    */
   async publishRoutes(configuration: Configuration): Promise<boolean> {
     await this.untilQuiescent();
-    this.prepareRoutes(configuration);
-    return this.routing.publish();
+    return this.prepareRoutes(configuration) && this.routing.publish();
   }
 
-  private prepareRoutes(configuration: Configuration): void {
+  /** @returns false: those in force shall stay, because the kernel's are not known */
+  private prepareRoutes(configuration: Configuration): boolean {
+    if (this.kernelRoutes === undefined && this.routing.generation !== 0) return false;
     this.routing.prepare(mergeRoutes(configuration, this.kernelRoutes ?? new Map()));
+    return true;
   }
 
   /** Waits until no processor can still read a standby buffer. */

@@ -13,9 +13,13 @@ export class RoutePublication {
   private readonly memory: MainMemory;
   private readonly buffer: DoubleBuffer;
   private prepared: readonly OriginRoute[] = [];
+  private report: RoutingReport | undefined;
   private isOther = false;
   /** What is in force: of routes with one prefix, the first. Empty before the first publication. */
   inForce: readonly OriginRoute[] = [];
+  /** How many prefixes they are of, and the words of ranges that they take up. */
+  routeCount = 0;
+  rangeWords = 0;
 
   constructor(memory: MainMemory) {
     this.memory = memory;
@@ -43,12 +47,15 @@ export class RoutePublication {
     const active = this.buffer.activeOffset(this.generation) >> 2;
     this.isOther = this.generation === 0 || !isSameTable(words, active, standby);
     this.prepared = routes;
+    this.report = report;
     return report;
   }
 
   /** Puts what was prepared into force. @returns whether anything has changed for packets */
   publish(): boolean {
     this.inForce = this.prepared;
+    this.routeCount = this.report?.routes ?? 0;
+    this.rangeWords = this.report?.rangeWords ?? 0;
     if (this.isOther) this.buffer.publish();
     return this.isOther;
   }

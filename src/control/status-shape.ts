@@ -9,6 +9,7 @@ export interface Status {
   readonly startedAt: string;
   readonly uptimeSeconds: number;
   readonly configuration: ConfigurationStatus;
+  readonly routing: RoutingStatus;
   readonly processes: ProcessesStatus;
   readonly interfaces: readonly InterfaceStatus[];
   /** The machine's own programs as an end point; null: not configured. */
@@ -27,6 +28,16 @@ export interface ConfigurationStatus {
   readonly appliedAt: string | null;
   readonly file: string;
   readonly reloadsRefused: number;
+}
+
+export interface RoutingStatus {
+  /** Routes in force, and how often the routing table was flipped. */
+  readonly routes: number;
+  readonly flips: number;
+  /** Of them, those that the kernel has; null: it is not followed. */
+  readonly fromKernel: number | null;
+  /** Why the kernel's latest routes are not in force; null: they are. */
+  readonly error: string | null;
 }
 
 export interface ProcessesStatus {

@@ -46,6 +46,7 @@ function sourcesOf(memory: MainMemory, publisher: Publisher): StatusSources {
     formerBackends: publisher.formerBackends,
     generation: publisher.configurationGeneration,
     flips: publisher.generation,
+    routing: { routes: 3, flips: 1, fromKernel: null, error: null },
     monotonicMs: 1500,
     wallClockMs: 1_700_000_060_000,
   };

@@ -55,6 +55,7 @@ export interface StatusSources {
   /** Of the configuration, and of the configuration table, which is flipped by distributions too. */
   readonly generation: number;
   readonly flips: number;
+  readonly routing: Status['routing'];
   /** Now, as in main memory (base/clock.ts), and as Date.now(). */
   readonly monotonicMs: number;
   readonly wallClockMs: number;
@@ -79,6 +80,7 @@ export function buildStatus(sources: StatusSources): Status {
       file: sources.plan.configurationFile,
       reloadsRefused: memory.header(layout.HEADER_RELOADS_REFUSED),
     },
+    routing: sources.routing,
     processes: processesStatus(sources),
     interfaces: sources.plan.interfaceNames.map((name, i) =>
       interfaceStatus(memory, name, i, totals),

@@ -17,8 +17,13 @@ const NETLINK_ROUTE = 0;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
 const ENOBUFS = 105;
+const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_GET_STRICT_CHK = 12;
 const HEADER_SIZE = 16;
 const BUFFER_SIZE = 64 << 10;
+/** Bytes that may wait to be read, unless net.core.rmem_max allows less. */
+const RECEIVE_BUFFER_SIZE = 1 << 20;
 
 export const RTMGRP_LINK = 1;
 const RTM_NEWLINK = 16;
@@ -59,14 +64,19 @@ export class NetlinkSocket {
   readonly fileDescriptor: number;
   readonly #buffer = new ArrayBuffer(BUFFER_SIZE);
   #watch: { close(): void } | undefined;
+  #hasLost = false;
 
-  /** @param groups multicast groups (RTMGRP_*) to hear. @throws SystemError */
-  constructor(groups: number) {
+  /**
+   * @param groups multicast groups (RTMGRP_*) to hear
+   * @param receiveBufferSize bytes that may wait to be read: more, and messages are lost
+   * @throws SystemError
+   */
+  constructor(groups: number, receiveBufferSize = RECEIVE_BUFFER_SIZE) {
     const type = SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK;
     const fd = must(libc.socket(AF_NETLINK, type, NETLINK_ROUTE), 'socket(AF_NETLINK)');
     this.fileDescriptor = fd;
     try {
-      setIntOption(fd, SOL_SOCKET, SO_RCVBUF, 1 << 20, 'setsockopt(SO_RCVBUF)');
+      setIntOption(fd, SOL_SOCKET, SO_RCVBUF, receiveBufferSize, 'setsockopt(SO_RCVBUF)');
       const address = new DataView(new ArrayBuffer(12)); // sockaddr_nl
       address.setUint16(0, AF_NETLINK, true);
       address.setUint32(8, groups, true);
@@ -77,6 +87,18 @@ export class NetlinkSocket {
     }
   }
 
+  /** Hears one more group (RTNLGRP_*), of those that have no bit. @throws SystemError */
+  join(group: number): void {
+    const call = 'setsockopt(NETLINK_ADD_MEMBERSHIP)';
+    setIntOption(this.fileDescriptor, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group, call);
+  }
+
+  /** The kernel takes requests for dumps by the word: only what they ask for. @throws SystemError */
+  setStrict(): void {
+    const call = 'setsockopt(NETLINK_GET_STRICT_CHK)';
+    setIntOption(this.fileDescriptor, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1, call);
+  }
+
   /** Sends one request. @throws SystemError */
   send(message: Uint8Array): void {
     must(libc.send(this.fileDescriptor, message, message.length, 0), 'send(AF_NETLINK)');
@@ -84,22 +106,35 @@ export class NetlinkSocket {
 
   /**
    * Reads what has arrived, without waiting.
+   * @param reads after so many reads it leaves the rest for the next time
    * @returns false when messages were lost, because they came faster than they were read.
    */
-  readAll(listener: NetlinkListener): boolean {
+  readAll(listener: NetlinkListener, reads = Number.POSITIVE_INFINITY): boolean {
     let complete = true;
     const address = addressOf(this.#buffer);
-    for (;;) {
+    // Once messages were lost the kernel drops all others, silently, until everything is read. It can
+    // only get less then, so the limit does not hold.
+    for (let read = 0; read < reads || !complete; read++) {
       const size = libc.recv(this.fileDescriptor, address, BUFFER_SIZE, 0);
       if (size > 0) forEachNetlinkMessage(this.#buffer, size, listener);
-      else if (size === -1 && lastErrno() === ENOBUFS) complete = false;
-      else return complete;
+      else if (size === -1 && lastErrno() === ENOBUFS) {
+        complete = false;
+        this.#hasLost = true;
+      } else return complete;
     }
+    return complete;
   }
 
   /** Calls `onReadable` from the event loop whenever something has arrived. */
   watch(onReadable: () => void): void {
-    this.#watch = koffi.node.poll(this.fileDescriptor, { readable: true }, onReadable);
+    this.#watch?.close();
+    this.#watch = koffi.node.poll(this.fileDescriptor, { readable: true }, () => {
+      onReadable();
+      if (!this.#hasLost || this.#watch === undefined) return;
+      // A socket that has lost messages is in error until that is read, and libuv watches none such on.
+      this.#hasLost = false;
+      this.watch(onReadable);
+    });
   }
 
   close(): void {

@@ -257,13 +257,13 @@ describe('routing table', () => {
     const gateways = Array.from({ length: table.MAX_NEXT_HOPS + 1 }, (_, i) => route(0, 0, i, i));
     expect(() => build(gateways)).not.toThrow();
     const distinct = gateways.map((each, i) => ({ ...each, prefix: i << 16, length: 16 }));
-    expect(() => build(distinct)).toThrow(/holds 4096 next hops/);
-    const groups = Array.from({ length: 129 }, (_, i) => ({
+    expect(() => build(distinct)).toThrow(/holds 32768 next hops/);
+    const groups = Array.from({ length: 513 }, (_, i) => ({
       prefix: i << 16,
       length: 16,
       ways: Array.from({ length: 128 }, (_, n) => ({ ...way(n), weight: i + 1 })),
     }));
     expect(() => build(groups.slice(1))).not.toThrow();
-    expect(() => build(groups)).toThrow(/holds 16384 ways of routes with several/);
+    expect(() => build(groups)).toThrow(/holds 65536 ways of routes with several/);
   });
 });

@@ -23,16 +23,16 @@
 //
 //   entry:  0 no route   > 0 next hop number + 1   < 0 minus the word (from base) of a block
 //
-// A prefix up to /16 costs no range, a longer one two at the most: 700,000 random ones fit.
+// A prefix up to /16 costs no range, a longer one two at the most: 600,000 random ones fit.
 
 import { ROUTING_TABLE_SIZE } from '../memory/layout.ts';
 
 export const NO_ROUTE = -1;
 
-export const MAX_NEXT_HOPS = 4096;
+export const MAX_NEXT_HOPS = 32768;
 export const NEXT_HOP_WORDS = 4;
 /** Ways of all groups together. */
-export const MAX_MEMBERS = 16384;
+export const MAX_MEMBERS = 65536;
 export const MEMBER_WORDS = 2;
 export const ROOT_WORDS = 65536;
 

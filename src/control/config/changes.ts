@@ -63,7 +63,7 @@ export function describeChanges(before: Configuration, after: Configuration): st
   for (const route of routesAfter) {
     if (!routesBefore.includes(route)) lines.push(`route ${route}: added`);
   }
-  for (const key of ['rate-limits', 'resource-manager'] as const) {
+  for (const key of ['routing', 'rate-limits', 'resource-manager'] as const) {
     for (const path of changedPaths(before[key], after[key], key)) lines.push(`${path}: changed`);
   }
   for (const path of needsRestart(before, after)) lines.push(`${path}: changed, needs a restart`);

@@ -234,6 +234,8 @@ function checkBackends(
       return;
     }
     if (routed.some((network) => networkContains(network, address))) return;
+    // The kernel may know a way.
+    if (parts.routing.follow === true) return;
     const message = `no connected network and no route leads to ${backend.address}`;
     const suggestion = 'add a route, or an interface in its network';
     faults.push({ path: at, message, suggestion });

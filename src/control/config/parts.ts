@@ -39,6 +39,7 @@ export interface ConfigurationParts {
   readonly interfaces: InterfacePart[];
   readonly routes: RoutePart[];
   readonly services: ServicePart[];
+  readonly routing: Fields<typeof SHAPES.routing>;
   readonly processors: ProcessorsPart;
   readonly limits: LimitsPart;
   /** Absent when there is none. */
@@ -58,6 +59,7 @@ export function validParts(data: unknown): ConfigurationParts {
       ...fields(SHAPES.service, item),
       backends: list(item, 'backends').map((backend) => fields(SHAPES.backend, backend)),
     })),
+    routing: fields(SHAPES.routing, property(data, 'routing')),
     processors: fields(SHAPES.processors, property(data, 'processors')),
     limits: fields(SHAPES.limits, property(data, 'limits')),
     control: controlPart(property(data, 'control')),

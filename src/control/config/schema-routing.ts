@@ -22,3 +22,18 @@ export const routeShape = {
     .default(0)
     .describe("Against the kernel's route to the same network: the lower wins, this one if equal."),
 };
+
+export const TABLE_MAIN = 254;
+
+export const routingShape = {
+  follow: z
+    .boolean()
+    .default(false)
+    .describe("Take the kernel's routes whose gateway is on a network of our interfaces."),
+  table: z
+    .int()
+    .min(1)
+    .max(0xffff_ffff)
+    .default(TABLE_MAIN)
+    .describe("Number of the kernel's table; 254 is main."),
+};

@@ -21,7 +21,7 @@ import {
   resourceManagerShape,
 } from './schema-distribution.ts';
 import { healthShape, ON_DOWN, passiveHealthShape } from './schema-health.ts';
-import { routeShape } from './schema-routing.ts';
+import { routeShape, routingShape } from './schema-routing.ts';
 import { payloadShape, ruleShape } from './schema-rules.ts';
 import {
   DEFAULT_TIMEOUTS,
@@ -251,6 +251,10 @@ export const configurationSchema = z
       .array(z.strictObject(routeShape))
       .default([])
       .describe('Networks behind routers, beside the networks of the interfaces.'),
+    routing: z
+      .strictObject(routingShape)
+      .prefault({})
+      .describe('Routes that routing programs put into the kernel.'),
     processors: z.strictObject(processorsShape).prefault({}).describe('The processors.'),
     limits: z.strictObject(limitsShape).prefault({}).describe('Sizes, fixed at start.'),
     timeouts: z
@@ -280,6 +284,7 @@ export const configurationSchema = z
 export const SHAPES = {
   interface: interfaceShape,
   route: routeShape,
+  routing: routingShape,
   processors: processorsShape,
   limits: limitsShape,
   service: serviceShape,
@@ -293,6 +298,7 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   '': Object.keys(configurationSchema.shape),
   'interfaces[]': Object.keys(interfaceShape),
   'routes[]': Object.keys(routeShape),
+  routing: Object.keys(routingShape),
   processors: Object.keys(processorsShape),
   limits: Object.keys(limitsShape),
   timeouts: timeoutNames,
