@@ -65,10 +65,13 @@ function backendViewOf(
   const { reading, rates } = observer.look(ids.backends.get(key) as number);
   const health = sources.health(key);
   const report = master.report(key);
+  // As the master sees it: what a server says of its health lapses, what it asks for otherwise does not.
+  const isCurrent =
+    report !== undefined && nowMs - report.receivedAtMs <= service.distribution.expiry;
   const drain = drainOf(master, key, nowMs);
   const reasons: ReasonView[] = (output?.reasons ?? []).map((each) => withCause(each, health));
   const asked = output?.connectionLimit;
-  const limits = [backend['connection-limit'], asked === 0 ? undefined : asked];
+  const limits = [backend['connection-limit'], asked];
   const limit = Math.min(...limits.map((each) => each ?? Number.POSITIVE_INFINITY));
   return {
     service: service.name,
@@ -78,7 +81,7 @@ function backendViewOf(
     protocol: service.protocol,
     labels: backend.labels,
     isFallback: backend.fallback,
-    state: stateOf(drain, report, health),
+    state: stateOf(drain, report, isCurrent, health),
     weight: {
       configured: backend.weight,
       operator: master.operator.weight(key) ?? null,
@@ -110,12 +113,13 @@ function drainOf(master: Master, key: string, nowMs: number): DrainView | null {
 function stateOf(
   drain: DrainView | null,
   report: LoadReport | undefined,
+  isCurrent: boolean,
   health: HealthState | undefined,
 ): BackendState {
   if (drain !== null) return drain.state;
   if (report?.wish?.administrative === 'maint') return 'maintenance';
   if (report?.wish?.administrative === 'drain') return 'draining';
-  if (report?.wish?.operational === 'down') return 'down';
+  if (isCurrent && report?.wish?.operational === 'down') return 'down';
   return health?.status ?? 'up';
 }
 

@@ -15,6 +15,8 @@ export interface Derivation {
   readonly baseWeight: number;
   /** The factor that the server itself asked for, or undefined. */
   readonly wishedFactor: number | undefined;
+  /** The most connections at once that it asked for, or undefined. */
+  readonly connectionLimit: number | undefined;
   readonly standing: Standing;
   readonly isTaking: boolean;
   readonly takingMs: number;

@@ -30,7 +30,7 @@ import type {
 import type { DistributionSettings } from './settings.ts';
 import { continueSlowStart, slowedWeight } from './slow-start.ts';
 import { MAX_TABLE_WEIGHT, tableWeights } from './table-weights.ts';
-import { administrativeOf, healthOf, wishedFactor } from './wish.ts';
+import { administrativeOf, healthOf, wishedFactor, wishedLimit } from './wish.ts';
 
 export type {
   BackendInput,
@@ -153,6 +153,7 @@ function derive(
     before,
     baseWeight: known.baseWeight,
     wishedFactor: known.wishedFactor,
+    connectionLimit: wishedLimit(settings, input.report, nowMs),
     standing: known.standing,
     isTaking: taking,
     takingMs,
@@ -222,8 +223,7 @@ function outputOf(
   derivation: Derivation,
   availability: Availability,
 ): BackendOutput {
-  const { input, weight, exactWeight, share } = derivation;
-  const connectionLimit = input.report?.wish?.connectionLimit;
+  const { input, weight, exactWeight, share, connectionLimit } = derivation;
   return {
     name: input.name,
     weight,
@@ -242,7 +242,7 @@ function memoryOf(derivation: Derivation): BackendMemory {
   return {
     name: input.name,
     weight: derivation.weight,
-    connectionLimit: input.report?.wish?.connectionLimit ?? 0,
+    connectionLimit: derivation.connectionLimit ?? 0,
     exactWeight: derivation.exactWeight,
     baseWeight: derivation.baseWeight,
     isTaking: derivation.isTaking,

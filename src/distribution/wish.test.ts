@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { LoadWish } from '../load/load-report.ts';
 import type { BackendInput } from './service-distribution.ts';
 import { DEFAULT_DISTRIBUTION as SETTINGS } from './settings.ts';
-import { administrativeOf, healthOf, wishedFactor } from './wish.ts';
+import { administrativeOf, healthOf, wishedFactor, wishedLimit } from './wish.ts';
 
 const report = (wish: LoadWish) => ({
   backend: 'web/b1',
@@ -70,5 +70,19 @@ describe('healthOf', () => {
     expect(healthOf(SETTINGS, backend({ operational: 'up' }, { health: 'down' }), 2000)).toBe(
       'down',
     );
+  });
+});
+
+describe('wishedLimit', () => {
+  it('is what was asked for, until the report expires', () => {
+    const limited = report({ connectionLimit: 30 });
+    expect(wishedLimit(SETTINGS, limited, 11_000)).toBe(30);
+    expect(wishedLimit(SETTINGS, limited, 11_001)).toBeUndefined();
+  });
+
+  it('is none where 0 was asked for: that must not lift a limit that is configured', () => {
+    expect(wishedLimit(SETTINGS, report({ connectionLimit: 0 }), 1000)).toBeUndefined();
+    expect(wishedLimit(SETTINGS, report({}), 1000)).toBeUndefined();
+    expect(wishedLimit(SETTINGS, undefined, 1000)).toBeUndefined();
   });
 });

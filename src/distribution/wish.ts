@@ -5,8 +5,9 @@
 //                     any other change; 0 takes no new connection, at once
 //   drain, maint      as if an operator had said so
 //   down              as if a health check had failed; 'up' does not overrule one that has
+//   maxconn           most connections at once, beside what is configured; 0 asks for no limit
 //
-// How long it holds: weights and 'down' lapse with the report's expiry, because a weight that nobody
+// How long it holds: weights, limits and 'down' lapse with the report's expiry, because a weight that nobody
 // stands for any more must not live for ever, and health is then what the checks say. Drain and
 // maintenance hold until the server takes them back: who is about to go often falls silent first.
 
@@ -39,6 +40,17 @@ export function wishedFactor(
   if (wished <= 0) return 0;
   const { floor, ceiling } = boundsOf(settings);
   return clamp(wished, floor, ceiling);
+}
+
+/** The most connections at once that it wants; undefined: it asks for no limit. */
+export function wishedLimit(
+  settings: DistributionSettings,
+  report: LoadReport | undefined,
+  nowMs: number,
+): number | undefined {
+  if (isExpired(settings, report, nowMs)) return undefined;
+  // 0 would be taken for no limit, also where one is configured.
+  return report?.wish?.connectionLimit || undefined;
 }
 
 /** The stricter of what the operator and the server want. */
