@@ -82,6 +82,7 @@ export class Feedback {
     const { operator, master, health } = readRuntimeState(this.place.read());
     this.master.operator = operator;
     this.master.restore(master);
+    this.sources.restore(master.reports);
     this.previousHealth = health;
     // Where nothing is known of health, those that are there are used until their checks say otherwise.
     if (Object.keys(health).length > 0) this.master.awaitChecks();

@@ -8,7 +8,7 @@ import { dirname, resolve } from 'node:path';
 import { monotonicMsUnwrapped } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { readKeyFile } from '../load/key-file.ts';
-import type { ReportSink } from '../load/load-report.ts';
+import type { LoadReport, ReportSink } from '../load/load-report.ts';
 import { FeedClient, type FeedClientStatistics } from '../resource-manager/feed-client.ts';
 import {
   ResourceManager,
@@ -119,6 +119,11 @@ export class LoadSources {
     }
     this.remote = remote;
     await this.manager.update(settings);
+  }
+
+  /** Reports that a killed predecessor had. Before the first configuration. */
+  restore(reports: readonly LoadReport[]): void {
+    this.manager.remember(reports);
   }
 
   async start(): Promise<void> {

@@ -242,6 +242,25 @@ describe('ResourceManager', () => {
     expect(reports.length).toBe(reported);
   });
 
+  it('goes on from what a server had asked a predecessor for', async () => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.end('50%\n');
+    });
+    endings.push(() => server.close());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const at = { address: '127.0.0.1', port, intervalMs: 50, timeoutMs: 1000 };
+    const { manager, reports } = await startManager({ ...SETTINGS });
+    const before = { source: 'agent-check' as const, identity: '', sequence: 1, receivedAtMs: 0 };
+    const wish = { administrative: 'drain' as const };
+    manager.remember([{ ...before, backend: 'web/b3', figures: {}, wish }]);
+    const polled = [{ ...at, backend: 'web/b3', source: 'agent-check' as const }];
+    await manager.update({ ...SETTINGS, polled });
+    await vi.waitFor(() => expect(reports.length).toBeGreaterThan(0), PATIENCE);
+    expect(reports[0].wish).toEqual({ administrative: 'drain', weightPercent: 50 });
+  });
+
   it('tries again and again to open a socket whose address is taken', async () => {
     const holder = await agentSocket('127.0.0.6');
     const { port: taken } = holder.address();

@@ -94,6 +94,13 @@ export class ResourceManager {
     );
   }
 
+  /** What servers had asked for when a predecessor was killed: only they can take it back. Before the start. */
+  remember(reports: readonly LoadReport[]): void {
+    for (const { backend, source, wish } of reports) {
+      if (source === 'agent-check' && wish !== undefined) this.wishes.set(backend, wish);
+    }
+  }
+
   /** Opens the socket and starts asking. What cannot be opened is logged and tried again. */
   async start(): Promise<void> {
     this.isRunning = true;
