@@ -6,6 +6,7 @@
 // long for its place, the master's memory is left out, and then the health, but never operators' changes.
 
 import { z } from 'zod';
+import type { BackendMemory, LoadEstimate } from '../distribution/service-distribution.ts';
 import { LOAD_SOURCES } from '../load/load-report.ts';
 import type { MasterMemory } from './master.ts';
 import type { MemoryText } from './memory-text.ts';
@@ -21,7 +22,20 @@ export interface RuntimeState {
 // A number that is none would go through every mean to all weights of the service, so each is checked.
 const n = z.number();
 
-const BACKEND_MEMORY = z.object({
+// And none is left out here: what is not named would be forgotten.
+type Shape<Of> = Record<keyof Of, z.ZodType>;
+
+const ESTIMATE = {
+  carried: n,
+  utilization: n.optional(),
+  slope: n.optional(),
+  last: z.object({ utilization: n, carried: n }).optional(),
+  noise: n.optional(),
+  rate: n.optional(),
+  timeMs: n.optional(),
+} satisfies Shape<LoadEstimate>;
+
+const BACKEND_MEMORY = {
   name: z.string(),
   weight: n,
   connectionLimit: n,
@@ -36,22 +50,13 @@ const BACKEND_MEMORY = z.object({
   begunStock: n,
   weightStock: n,
   report: z.object({ sequence: n, receivedAtMs: n }).optional(),
-  estimate: z
-    .object({
-      carried: n,
-      utilization: n.optional(),
-      slope: n.optional(),
-      last: z.object({ utilization: n, carried: n }).optional(),
-      rate: n.optional(),
-      timeMs: n.optional(),
-    })
-    .optional(),
-});
+  estimate: z.object(ESTIMATE).optional(),
+} satisfies Shape<BackendMemory>;
 
 const SERVICE_MEMORY = z.object({
   atMs: n,
   begunPerSecond: n,
-  backends: z.array(BACKEND_MEMORY),
+  backends: z.array(z.object(BACKEND_MEMORY)),
 });
 
 const REPORT = z.looseObject({
