@@ -65,19 +65,24 @@ export async function bundleAgent(folder) {
   }
 }
 
+/** What has types for others: the library `weir/agent`, and what applications are written for. */
+const DECLARED = [join('src', 'agent', 'load-reporter.ts'), join('src', 'apps', 'contract.ts')];
+
 /**
- * Types of the library `weir/agent`, for `exports` in package.json.
+ * Types of `weir/agent` and `weir/application`, for `exports` in package.json.
  *
- * @param folder where src/agent/load-reporter.d.ts and what it needs are written
+ * @param folder where src/agent/load-reporter.d.ts and so on are written
  * @returns the exit status of the compiler
  */
 export function declareLibrary(folder) {
   const options = ['--ignoreConfig', '--declaration', '--emitDeclarationOnly', '--skipLibCheck'];
   options.push('--module', 'nodenext', '--target', 'es2023', '--strict', '--types', 'node');
   options.push('--allowImportingTsExtensions', '--rootDir', '.', '--outDir', folder);
-  const library = join('src', 'agent', 'load-reporter.ts');
-  return spawnSync(execPath, [COMPILER, ...options, library], { cwd: TOP, stdio: 'inherit' })
-    .status;
+  const { status } = spawnSync(execPath, [COMPILER, ...options, ...DECLARED], {
+    cwd: TOP,
+    stdio: 'inherit',
+  });
+  return status;
 }
 
 /** @returns the exit status: 0, or that of the compiler, which has said what is wrong. */

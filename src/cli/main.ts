@@ -17,6 +17,7 @@ const USAGE_ERRORS: readonly ErrorCode[] = [
   'ERR_CONFIG_UNREADABLE',
   'ERR_COMMAND_LINE',
   'ERR_BACKEND_UNKNOWN',
+  'ERR_APPLICATION_UNKNOWN',
 ];
 
 interface FileOptions {
@@ -99,6 +100,7 @@ function program(): Command {
 
   addRoutes(weir);
   addBackendCommands(weir);
+  addApps(weir);
   addResourceManager(weir);
   addAgent(weir);
   addDemo(weir);
@@ -128,6 +130,23 @@ function addAgent(weir: Command): void {
     .action(async (args: string[]) => {
       const { runAgentCommand } = await import('./agent.ts');
       await runAgentCommand(args);
+    });
+}
+
+function addApps(weir: Command): void {
+  weir
+    .command('apps')
+    .description('show network applications: packets, cost, failures, and what does not run')
+    .option('--restart <name>', 'have one begin again, also when it was switched off')
+    .option('--json', 'everything, as JSON')
+    .option(...SOCKET_OPTION)
+    .addHelpText(
+      'after',
+      '\nExits with 0 when all of them run. Own ones: docs/guides/network-applications.md',
+    )
+    .action(async (options: FileOptions & { restart?: string }) => {
+      const { apps } = await import('./apps.ts');
+      process.exitCode = await apps(options);
     });
 }
 

@@ -5,7 +5,7 @@
 //   GET  /v1/routes   the routes in force, see route-view.ts; ?limit=N
 //   GET  /v1/load     load sources: what they said, what was rejected and why
 //   POST /v1/reload   reads the configuration file again; 409 with the faults when it has any
-//   /v1/backends …    admin-backends.ts
+//   /v1/backends …    admin-backends.ts; /v1/applications … admin-applications.ts
 
 import { lstatSync, mkdirSync, unlinkSync } from 'node:fs';
 import type { Server } from 'node:http';
@@ -13,6 +13,7 @@ import { dirname } from 'node:path';
 import { createAdaptorServer } from '@hono/node-server';
 import { Hono } from 'hono';
 import { SystemError } from '../base/errors.ts';
+import { type ApplicationActions, applicationRoutes } from './admin-applications.ts';
 import { type BackendActions, backendRoutes } from './admin-backends.ts';
 import type { LoadStatistics } from './load-sources.ts';
 import type { ReloadResult } from './reload.ts';
@@ -23,6 +24,7 @@ export interface AdminActions {
   status(): Status;
   reload(): Promise<ReloadResult>;
   readonly backends?: BackendActions;
+  readonly applications?: ApplicationActions;
   load?(): LoadStatistics;
   routes?(limit: number | undefined): RoutesView;
 }
@@ -47,6 +49,7 @@ export async function serveAdmin(socketPath: string, actions: AdminActions): Pro
     const result = await actions.reload();
     return context.json(result, result.applied ? 200 : 409);
   });
+  if (actions.applications !== undefined) app.route('/', applicationRoutes(actions.applications));
   if (actions.backends !== undefined) app.route('/', backendRoutes(actions.backends));
   app.notFound((context) => context.json({ error: `no such path: ${context.req.path}` }, 404));
   app.onError((error, context) => context.json({ error: error.message }, 500));

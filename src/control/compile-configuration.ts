@@ -92,7 +92,7 @@ export function compileConfiguration(
   return {
     services,
     interfaceAddresses: interfaceAddresses(configuration),
-    ownAddresses: answeredForControl(configuration),
+    ownAddresses: [...answeredForControl(configuration), ...applicationAddresses(configuration)],
     controlAddresses: controlAddresses(configuration),
     resetsPerSecond: configuration['rate-limits'].resets,
     echoRepliesPerSecond: configuration['rate-limits']['echo-replies'],
@@ -191,4 +191,10 @@ function answeredForControl(configuration: Configuration): OwnAddressInput[] {
     address,
     interfaceNumber: interfaceTowards(connected, address),
   }));
+}
+
+/** Addresses of network applications are answered for on every interface, as those of services. */
+function applicationAddresses({ applications }: Configuration): OwnAddressInput[] {
+  const addresses = applications.flatMap((application) => application.addresses);
+  return addresses.map((text) => ({ address: parseAddress(text), interfaceNumber: -1 }));
 }

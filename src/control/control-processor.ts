@@ -11,7 +11,10 @@ import type { Log } from '../base/log.ts';
 import type { ControlPlan } from '../base/process-plan.ts';
 import { HEADER_RELOADS_REFUSED } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
+import type { ApplicationActions } from './admin-applications.ts';
 import type { BackendActions } from './admin-backends.ts';
+import { ApplicationPublisher } from './application-publisher.ts';
+import { applicationViews } from './application-views.ts';
 import type { Decisions } from './compile-configuration.ts';
 import type { Fault } from './config/faults.ts';
 import { formatFaults } from './config/format-faults.ts';
@@ -39,6 +42,7 @@ export interface ControlSettings {
 export class ControlProcessor {
   private readonly settings: ControlSettings;
   private readonly publisher: Publisher;
+  private readonly applications: ApplicationPublisher;
   private readonly feedback: Feedback;
   private readonly routing: RoutingDaemon;
   private running: Configuration | undefined;
@@ -48,6 +52,8 @@ export class ControlProcessor {
   constructor(settings: ControlSettings) {
     this.settings = settings;
     this.publisher = new Publisher(settings.memory);
+    const { configurationFile } = settings.plan;
+    this.applications = new ApplicationPublisher(settings.memory, configurationFile);
     this.feedback = new Feedback({
       memory: settings.memory,
       log: settings.log,
@@ -98,6 +104,21 @@ export class ControlProcessor {
   /** What can be asked and done about backends at run time. */
   backendActions(): BackendActions {
     return backendOperations(this.feedback, this.settings.log);
+  }
+
+  /** What can be asked and done about network applications at run time. */
+  applicationActions(): ApplicationActions {
+    const { memory, log, wake } = this.settings;
+    return {
+      applications: () => applicationViews(memory, this.applications.plans()),
+      restartApplication: (name) =>
+        this.inTurn(async () => {
+          if (!this.applications.restart(name)) return false;
+          log.info(`application ${name} begins again`);
+          wake();
+          return true;
+        }),
+    };
   }
 
   /** Reads the file again. Resolves when it is in force or was refused; the log says which. */
@@ -181,6 +202,7 @@ export class ControlProcessor {
   ): Promise<number> {
     const { publisher, feedback, running } = this;
     const prepared = feedback.prepare(configuration, isLenient);
+    const modules = this.applications.prepare(configuration, isLenient);
     await this.routing.follow(configuration);
     publisher.useKernelRoutes(this.routing.routes());
     const before = publisher.runningIds;
@@ -198,6 +220,7 @@ export class ControlProcessor {
       throw error;
     }
     this.running = configuration;
+    this.applications.publish(configuration, publisher.runningIds, modules);
     this.settings.wake();
     await feedback.follow(configuration, prepared);
     return generation;

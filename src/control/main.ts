@@ -55,6 +55,7 @@ async function main(): Promise<void> {
     load: () => control.loadStatistics(),
     routes: (limit) => control.routes(limit),
     backends: control.backendActions(),
+    applications: control.applicationActions(),
   }).then((server) => {
     endWith = () => {
       // Closing removes the socket.

@@ -20,6 +20,9 @@
 //   hand-over lanes      128 B + 8 B × 1024  processors²        one producer, one consumer each
 //   return lanes         128 B + 8 B × n     processors²        one producer, one consumer each
 //   packet storage       256 B, lanes        2 × processors     one producer, one consumer each
+//   applications text    1 MiB             2 (A, B)             control
+//   application shares   1024 B            16 × processors      that switching processor
+//   application tables   1 MiB             MAX_APPLICATIONS     the application, on any processor
 //   frame owners         4 B               frames               whoever owns the frame
 //   frames (UMEM)        2048 B            frames               whoever owns the frame
 //
@@ -30,7 +33,7 @@ import { assert } from '../base/assert.ts';
 /** 'WEIR' in the first word. */
 export const MAGIC = 0x52494557;
 /** Raised whenever the meaning of any byte of main memory changes. */
-export const LAYOUT_VERSION = 3;
+export const LAYOUT_VERSION = 4;
 
 export const CACHE_LINE_SIZE = 64;
 export const MAX_PROCESSORS = 64;
@@ -43,6 +46,8 @@ export const CONTROL_INTERFACE = MAX_INTERFACES - 1;
 export const MAX_SERVICES = 4096;
 export const MAX_BACKENDS = 16384;
 export const MAX_NEIGHBORS = 4096;
+/** Network applications that can be configured at once. */
+export const MAX_APPLICATIONS = 16;
 
 export const HEADER_SIZE = 4096;
 export const PROCESSOR_SIZE = 256;
@@ -50,6 +55,11 @@ export const COUNTERS_SIZE = 4096;
 export const INTERFACE_SIZE = 256;
 export const CONFIGURATION_TEXT_SIZE = 1 << 20;
 export const RUNTIME_STATE_SIZE = 1 << 20;
+export const APPLICATIONS_TEXT_SIZE = 1 << 20;
+/** State and counts of an application on one processor (application-memory.ts). */
+export const APPLICATION_SHARE_SIZE = 1024;
+/** The table of an application, which all processors share. */
+export const APPLICATION_TABLE_SIZE = 1 << 20;
 export const NEIGHBOR_SIZE = 64;
 export const BACKEND_COUNTERS_SIZE = 128;
 export const BUCKET_SIZE = 64;
@@ -121,6 +131,13 @@ export const HEADER_RUNTIME_LENGTH_A = 71;
 /** @public Reached as HEADER_RUNTIME_LENGTH_A + 1. */
 export const HEADER_RUNTIME_LENGTH_B = 72;
 
+/** Generation of the applications' plans; its lowest bit names the active buffer (control). */
+export const HEADER_APPLICATIONS_GENERATION = 73;
+/** Byte lengths of the two texts of the applications' plans (control). */
+export const HEADER_APPLICATIONS_LENGTH_A = 74;
+/** @public Reached as HEADER_APPLICATIONS_LENGTH_A + 1. */
+export const HEADER_APPLICATIONS_LENGTH_B = 75;
+
 // Words of a processor's block. The supervisor writes the first line, the processor the others.
 export const PROCESSOR_PID = 0;
 /** How often the supervisor has restarted it. */
@@ -143,6 +160,8 @@ export const PROCESSOR_SLEEPING = 21;
 export const PROCESSOR_RUNNING_SINCE = 22;
 /** The book (HEADER_BOOK) that it has carried all records of its share into. */
 export const PROCESSOR_BOOK = 23;
+/** The place, counted from 1, of the application that it is running just now; 0: none. */
+export const PROCESSOR_APPLICATION = 24;
 
 export const STATE_DEAD = 0;
 export const STATE_STARTING = 1;
@@ -205,6 +224,9 @@ export interface Layout extends MemorySizes {
   /** Messages one return lane can hold: every frame of its home processor. */
   readonly returnLaneCapacity: number;
   readonly packetStorage: number;
+  readonly applicationsText: number;
+  readonly applicationShares: number;
+  readonly applicationTables: number;
   readonly frameOwners: number;
   readonly framesStart: number;
   readonly totalSize: number;
@@ -289,6 +311,9 @@ function placeSections(sizes: MemorySizes): Layout {
     handOverLanes: section(handOverLaneSize * processors * processors),
     returnLanes: section(returnLaneSize * processors * processors),
     packetStorage: section(STORAGE_HEADER_SIZE + STORAGE_LANE_SIZE * 2 * processors),
+    applicationsText: section(APPLICATIONS_TEXT_SIZE * 2),
+    applicationShares: section(APPLICATION_SHARE_SIZE * MAX_APPLICATIONS * processors),
+    applicationTables: section(APPLICATION_TABLE_SIZE * MAX_APPLICATIONS),
     frameOwners: section(4 * frames),
     framesStart: section(FRAME_SIZE * frames, 1 << 21),
     totalSize: 0,

@@ -1,6 +1,7 @@
 // The process `weir: switching N`: maps main memory, opens its queues on the sockets that it inherited,
-// and switches until weir stops. It never returns to Node's event loop meanwhile: no timer, no listener,
-// no promise runs here. It has no capability; everything it may touch was opened by the supervisor.
+// and switches until weir stops. It does not return to Node's event loop meanwhile, but to load network
+// applications: no timer, no listener, no promise runs here. It has no capability; everything it may touch
+// was opened by the supervisor.
 
 import { WeirError } from '../base/errors.ts';
 import './inlining.ts';
@@ -120,9 +121,13 @@ function isReplaced(): boolean {
   return pid !== ownPid && pid !== pidAtStart;
 }
 
-/** The tight loop. Ends when weir stops. */
+/** Said while nothing is switched, or once when an application is switched off. */
+const { applications } = processor;
+applications.loader.report = (message) => log.warning(message);
+
+/** The tight loop. Ends when weir stops, and when applications are to be loaded. */
 function run(): void {
-  while (memory.header(HEADER_STOPPING) === 0) {
+  while (memory.header(HEADER_STOPPING) === 0 && !applications.loader.isStale) {
     if (isReplaced()) {
       // What main memory says of this processor is the other's to change.
       log.warning('another process is this switching processor now: ending');
@@ -130,7 +135,8 @@ function run(): void {
     }
     const todo = idle.after(processor.turn(clockMs()));
     if (todo === IDLE_SLEEP && processor.prepareToSleep()) {
-      sleeper.sleep(processor.heldCount() > 0 ? SLEEP_WHILE_HOLDING_MS : SLEEP_MS);
+      const longest = applications.sleepLimitMs(SLEEP_MS);
+      sleeper.sleep(processor.heldCount() > 0 ? SLEEP_WHILE_HOLDING_MS : longest);
       if (sleeper.events(MY_EVENT) !== 0) drainEvent(myEvent);
       processor.woke();
       idle.woke();
@@ -138,6 +144,17 @@ function run(): void {
   }
 }
 
+/** Modules come by Node's event loop; no table is read meanwhile, as in sleep. */
+async function loadApplications(): Promise<void> {
+  while (!processor.prepareToSleep()) processor.turn(clockMs());
+  await applications.load(clockMs());
+  processor.woke();
+}
+
 run();
+while (memory.header(HEADER_STOPPING) === 0) {
+  await loadApplications();
+  run();
+}
 processor.stop();
 log.info('stopped');

@@ -6,6 +6,7 @@ import { Counters, readCounters } from '../memory/counters.ts';
 import { FramePool } from '../memory/frame-pool.ts';
 import { plainMainMemory } from '../memory/region.ts';
 import { loopbackQueue } from '../netif/loopback.ts';
+import type { Applications } from './applications.ts';
 import { PacketEngine } from './packet-engine.ts';
 import type { PacketFilter } from './packet-filter.ts';
 
@@ -17,7 +18,8 @@ describe('PacketEngine', () => {
     const queue = loopbackQueue({ memory, pool, socket: 0 });
     const filter = {} as PacketFilter;
     const own = [{ interfaceNumber: 5, queue }];
-    const engine = new PacketEngine(own, filter, new Counters(memory, 0));
+    const applications = { isInUse: false } as Applications;
+    const engine = new PacketEngine(own, filter, new Counters(memory, 0), applications);
     const truncate = (count: number): void => {
       (queue as { truncatedCount: number }).truncatedCount += count;
     };

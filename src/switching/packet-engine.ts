@@ -1,10 +1,11 @@
 // The packet engine: Fig. 5. Polls the receive queues that belong to this processor, one interface
 // after the other (102, 106); where frames are available (104) it takes a burst of them (108), hands
-// each to the packet filter (110), and goes on until the queue is empty or the burst is full (112).
+// each to the applications that want it and to the packet filter (110), and goes on until the queue is empty or the burst is full (112).
 // A full burst ends the visit so that no queue can starve the others; the next turn comes back.
 // Invariant: every frame taken has been passed on, answered, held or given back when the visit ends.
 
 import type { Counters } from '../memory/counters.ts';
+import type { Applications } from './applications.ts';
 import type { PacketFilter } from './packet-filter.ts';
 import * as reasons from './reasons.ts';
 import type { OwnQueue } from './transmitter.ts';
@@ -16,16 +17,23 @@ export class PacketEngine {
   private readonly queues: readonly OwnQueue[];
   private readonly filter: PacketFilter;
   private readonly counters: Counters;
+  private readonly applications: Applications;
   /** Per queue: truncated frames that have been counted. */
   private readonly truncatedSeen: Int32Array;
   private readonly offsets = new Int32Array(BURST_SIZE);
   private readonly lengths = new Int32Array(BURST_SIZE);
 
-  constructor(queues: readonly OwnQueue[], filter: PacketFilter, counters: Counters) {
+  constructor(
+    queues: readonly OwnQueue[],
+    filter: PacketFilter,
+    counters: Counters,
+    applications: Applications,
+  ) {
     this.queues = queues;
     this.truncatedSeen = Int32Array.from(queues, ({ queue }) => queue.truncatedCount);
     this.filter = filter;
     this.counters = counters;
+    this.applications = applications;
   }
 
   /** Start-up (100): gives every queue frames to receive into. */
@@ -46,10 +54,14 @@ export class PacketEngine {
   /** Polls one queue (102 … 112). @hot */
   private poll(index: number, nowMs: number): number {
     const { queue, interfaceNumber } = this.queues[index];
-    const { offsets, lengths } = this;
+    const { offsets, lengths, applications } = this;
     queue.reclaim();
     const count = queue.receiveBurst(offsets, lengths, BURST_SIZE);
-    if (count > 0) this.filter.processBurst(interfaceNumber, offsets, lengths, count, nowMs);
+    let left = count;
+    if (applications.isInUse && count > 0) {
+      left = applications.processBurst(interfaceNumber, offsets, lengths, count, nowMs);
+    }
+    if (left > 0) this.filter.processBurst(interfaceNumber, offsets, lengths, left, nowMs);
     if (queue.truncatedCount !== this.truncatedSeen[index]) this.countTruncated(index);
     queue.refill();
     return count;

@@ -36,6 +36,7 @@ import { ConnectionSweep, PATIENT } from '../tables/connection-sweep.ts';
 import { ConnectionTable } from '../tables/connection-table.ts';
 import { NeighborTable } from '../tables/neighbor-table.ts';
 import { Announcer } from './announcer.ts';
+import { Applications } from './applications.ts';
 import { ArpStage } from './arp-stage.ts';
 import { EndConnections } from './end-connections.ts';
 import { FloodGuard } from './flood-guard.ts';
@@ -87,6 +88,7 @@ export class SwitchingProcessor {
   private readonly waiting: WaitingPackets;
   private readonly wayOut: WayOut;
   readonly filter: PacketFilter;
+  readonly applications: Applications;
   private readonly engine: PacketEngine;
   private readonly announcer: Announcer;
   /** Where the control host's packets come from, if there is a control host. */
@@ -167,6 +169,8 @@ export class SwitchingProcessor {
       macLowOf,
     });
     this.endings = new EndConnections({ memory, connections, counters, pool, wayOut });
+    const parts = { memory, processor, pool, counters, transmitter, wayOut, macHighOf, macLowOf };
+    this.applications = new Applications(parts);
     this.filter = new PacketFilter({
       memory,
       processor,
@@ -182,7 +186,7 @@ export class SwitchingProcessor {
       macHighOf,
       macLowOf,
     });
-    this.engine = new PacketEngine(own, this.filter, counters);
+    this.engine = new PacketEngine(own, this.filter, counters, this.applications);
     this.announcer = new Announcer(memory, arp, this.announcedInterfaces());
     this.engine.start();
     this.setWord(PROCESSOR_RUNNING_SINCE, nowMs);
@@ -281,6 +285,7 @@ export class SwitchingProcessor {
     this.configuration = this.configurationTable.activeOffset(configuration) >> 2;
     this.wayOut.useTables(this.configuration, this.routingTable.activeOffset(routing) >> 2);
     this.sweep.useConfiguration(this.configuration);
+    this.applications.useTables(this.configuration);
     this.filter.useTables(this.configuration, routing, nowMs);
     const addresses = addressesHash(this.memory.words, this.configuration);
     if (this.hasAnnounced && addresses === this.announcedAddresses) return;
@@ -308,6 +313,7 @@ export class SwitchingProcessor {
       this.sweep.sweep(nowMs, budget < SWEEP_BUDGET_MAX ? budget : SWEEP_BUDGET_MAX);
       this.endings.end(this.sweep.endings, this.sweep.endingCount, nowMs);
       this.announcer.step(this.configuration, nowMs);
+      this.applications.keepHouse(nowMs);
     }
     if (this.areSuspectsPending && ((nowMs - this.confirmSuspectsAt) | 0) >= 0) {
       this.areSuspectsPending = false;

@@ -16,6 +16,7 @@ import { INTERFACE_LINK_UP, INTERFACE_MTU } from '../../src/memory/layout.ts';
 import type { LoopbackLane, LoopbackQueue } from '../../src/netif/loopback.ts';
 import { type FrameSource, PcapQueue } from '../../src/netif/pcap.ts';
 import { SwitchingProcessor } from '../../src/switching/processor.ts';
+import { moduleFile, planOf, runApplications } from './application-bench.ts';
 import { HOST } from './host-end.ts';
 import { MIX, MIX_CONTROL, MIX_ROUTES, MIX_SERVICES, makeNew } from './packet-mix.ts';
 import { DEFAULT_SERVICES, EXT, INT, SwitchBench } from './switch-bench.ts';
@@ -99,6 +100,27 @@ const bench = await SwitchBench.create({
 });
 bench.setInterface(EXT, INTERFACE_MTU, LEAST_MTU);
 bench.settle();
+
+/** Every verdict in turn, of all datagrams that come from clients. */
+const APPLICATION = `
+let n = 0;
+export const match = { protocol: 'udp', address: '10.1.0.0/16' };
+export const tickMs = 10;
+export function onTick() {}
+export function onPacket(packet) {
+  n = (n + 1) & 7;
+  switch (n) {
+    case 1: return packet.drop();
+    case 2: return packet.consume();
+    case 3: return packet.reply(packet.payloadLength);
+    case 4: packet.fillChecksums(); return packet.forward();
+  }
+  return packet.pass();
+}`;
+if (kind === 'applications') {
+  const plan = planOf({ module: moduleFile(APPLICATION), failures: 1_000_000 });
+  await runApplications(bench, plan);
+}
 
 /** What a loopback queue sends into; tests of its own kind are the only others that look inside. */
 function outgoing(queue: LoopbackQueue): LoopbackLane {

@@ -124,6 +124,7 @@ services: [{ name: s, address: 10.1.0.9, protocol: tcp, port: 80, backends: [{ n
       'rate-limits': `${base}rate-limits: { resets: 5 }`,
       services: base.replace('port: 80', 'port: 81'),
       control: `${base}control: { addresses: [10.1.0.7/24] }`,
+      applications: `${base}applications: [{ name: a, module: ./a.mjs }]`,
       'resource-manager': `${base}resource-manager: { reports-per-second: 5 }`,
     };
     const table = readText(path).split('## What a reload can change')[1];
@@ -152,7 +153,8 @@ describe('docs/reference/control-socket.md', () => {
   const text = readText('docs/reference/control-socket.md');
 
   it('names every path that is served, and no other', () => {
-    const routes = ['src/control/admin.ts', 'src/control/admin-backends.ts'].map(readText).join();
+    const files = ['admin', 'admin-backends', 'admin-applications'];
+    const routes = files.map((name) => readText(`src/control/${name}.ts`)).join();
     const served = [...routes.matchAll(/app\.(get|post)\('([^']+)'/g)].map(
       ([, method, path]) => `${method.toUpperCase()} ${path}`,
     );
@@ -160,19 +162,20 @@ describe('docs/reference/control-socket.md', () => {
     expect(named.sort()).toEqual(served.sort());
   });
 
-  it.each(['src/control/status-shape.ts', 'src/control/backend-view.ts'])(
-    'names every key of %s',
-    (file) => {
-      const shape = withoutComments(readText(file));
-      const keys = new Set([...shape.matchAll(/readonly (\w+)\??:/g)].map(([, key]) => key));
-      // Keys of a reason, and of a queue, which the text explains elsewhere.
-      const elsewhere = ['count', 'verdict', 'meaning', 'queue'];
-      const missing = [...keys].filter(
-        (key) => !elsewhere.includes(key) && !new RegExp(`\\b${key}\\b`).test(text),
-      );
-      expect(missing).toEqual([]);
-    },
-  );
+  it.each([
+    'src/control/status-shape.ts',
+    'src/control/backend-view.ts',
+    'src/control/application-view.ts',
+  ])('names every key of %s', (file) => {
+    const shape = withoutComments(readText(file));
+    const keys = new Set([...shape.matchAll(/readonly (\w+)\??:/g)].map(([, key]) => key));
+    // Keys of a reason, and of a queue, which the text explains elsewhere.
+    const elsewhere = ['count', 'verdict', 'meaning', 'queue'];
+    const missing = [...keys].filter(
+      (key) => !elsewhere.includes(key) && !new RegExp(`\\b${key}\\b`).test(text),
+    );
+    expect(missing).toEqual([]);
+  });
 
   it('names every key of a body', () => {
     const routes = withoutComments(readText('src/control/admin-backends.ts'));

@@ -15,6 +15,12 @@ const RARE_CALLS: Readonly<Record<string, string>> = {
   'ArpStage.announce': 'some frames when an address is new',
   'AfPacketQueue.checkSocket': 'one system call at every so many polls',
   'AfPacketQueue.noteSendError': 'only when the kernel refuses to send',
+  'Applications.ask': 'the code of an application, which may throw: only for packets it asks for',
+  'Applications.tick': 'the code of an application, which may throw: as often as it asks for',
+  'Applications.fault': 'only when an application has made no packet of a packet',
+  'Applications.refresh': 'when an application is switched off',
+  'Applications.end': 'when another processor has hung in an application',
+  'LoadedApplication.overran': 'only when an application has taken more time than it may',
   Waker: 'given by main.ts: one system call for a processor that sleeps, at most once per turn',
 };
 

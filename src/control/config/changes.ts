@@ -63,6 +63,15 @@ export function describeChanges(before: Configuration, after: Configuration): st
   for (const route of routesAfter) {
     if (!routesBefore.includes(route)) lines.push(`route ${route}: added`);
   }
+  for (const [old, young] of byName(before.applications, after.applications)) {
+    const name = (young ?? old)!.name;
+    if (young === undefined) lines.push(`application ${name}: removed`);
+    else if (old === undefined) lines.push(`application ${name}: added`);
+    else {
+      const paths = changedPaths(old, young, `application ${name}`);
+      lines.push(...paths.map((path) => `${path}: changed, it is set up anew`));
+    }
+  }
   for (const key of ['routing', 'rate-limits', 'resource-manager'] as const) {
     for (const path of changedPaths(before[key], after[key], key)) lines.push(`${path}: changed`);
   }

@@ -6,6 +6,7 @@
 // A fault makes the configuration unusable; a warning is about something that works, but hardly as
 // meant. Pure: what is known of the machine is a parameter.
 
+import { applicationChecks } from './application-checks.ts';
 import { capacityChecks } from './capacity-checks.ts';
 import { controlChecks } from './control-checks.ts';
 import type { Path } from './faults.ts';
@@ -30,6 +31,7 @@ export function crossChecks(parts: ConfigurationParts, availableCpus: AvailableC
   const result: CheckResult = { faults: [], warnings: [] };
   duplicateNames(parts.interfaces, ['interfaces'], 'interface', result);
   duplicateNames(parts.services, ['services'], 'service', result);
+  duplicateNames(parts.applications, ['applications'], 'application', result);
   duplicateServices(parts, result);
   const serviceAddresses = addressesOfServices(parts);
   parts.services.forEach((service, index) => {
@@ -42,6 +44,7 @@ export function crossChecks(parts: ConfigurationParts, availableCpus: AvailableC
   });
   sharedBackends(parts, result);
   serviceChecks(parts, result);
+  applicationChecks(parts, result);
   capacityChecks(parts, result);
   networkChecks(parts, result);
   controlChecks(parts, result);

@@ -19,6 +19,7 @@ type InterfacePart = Omit<Fields<typeof SHAPES.interface>, 'addresses'> & {
 export type RoutePart = Fields<typeof SHAPES.route>;
 export type BackendPart = Fields<typeof SHAPES.backend>;
 export type ServicePart = Fields<typeof SHAPES.service> & { backends: BackendPart[] };
+export type ApplicationPart = Fields<typeof SHAPES.application>;
 export type ProcessorsPart = Fields<typeof SHAPES.processors>;
 export type LimitsPart = Fields<typeof SHAPES.limits>;
 
@@ -44,6 +45,7 @@ export interface ConfigurationParts {
   readonly limits: LimitsPart;
   /** Absent when there is none. */
   readonly control: ControlPart | undefined;
+  readonly applications: ApplicationPart[];
   readonly resourceManager: Fields<typeof SHAPES.resourceManager>;
 }
 
@@ -63,6 +65,7 @@ export function validParts(data: unknown): ConfigurationParts {
     processors: fields(SHAPES.processors, property(data, 'processors')),
     limits: fields(SHAPES.limits, property(data, 'limits')),
     control: controlPart(property(data, 'control')),
+    applications: list(data, 'applications').map((item) => fields(SHAPES.application, item)),
     resourceManager: fields(SHAPES.resourceManager, property(data, 'resource-manager')),
   };
 }

@@ -10,6 +10,11 @@
 import { z } from 'zod';
 import { MAX_QUEUES } from '../../memory/layout.ts';
 import { parseInterfaceAddress } from './ipv4-text.ts';
+import {
+  applicationMatchShape,
+  applicationShape,
+  applicationsSchema,
+} from './schema-applications.ts';
 import { completeControl, controlShape } from './schema-control.ts';
 import {
   agentShape,
@@ -273,6 +278,7 @@ export const configurationSchema = z
       .strictObject(controlShape)
       .optional()
       .describe("The machine's own programs as an end point on the networks."),
+    applications: applicationsSchema,
     'resource-manager': z
       .strictObject(resourceManagerShape)
       .prefault({})
@@ -290,6 +296,7 @@ export const SHAPES = {
   service: serviceShape,
   backend: backendShape,
   control: controlShape,
+  application: applicationShape,
   resourceManager: resourceManagerShape,
 };
 
@@ -315,6 +322,8 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   'services[].backends[]': Object.keys(backendShape),
   'services[].backends[].load': Object.keys(backendLoadShape),
   control: Object.keys(controlShape),
+  'applications[]': Object.keys(applicationShape),
+  'applications[].match[]': Object.keys(applicationMatchShape),
   'resource-manager': Object.keys(resourceManagerShape),
   'resource-manager.listen': Object.keys(listenShape),
   'resource-manager.agents[]': Object.keys(agentShape),
