@@ -39,6 +39,8 @@ export const LAB_PROGRAMS = [
   { program: 'wrk', debianPackage: 'wrk' },
   { program: 'dnsmasq', debianPackage: 'dnsmasq-base' },
   { program: 'dig', debianPackage: 'bind9-dnsutils' },
+  { program: 'unbound', debianPackage: 'unbound' },
+  { program: 'dnsperf', debianPackage: 'dnsperf' },
   { program: 'tshark', debianPackage: 'tshark' },
   { program: 'dumpcap', debianPackage: 'tshark' },
   { program: 'tcpdump', debianPackage: 'tcpdump' },
