@@ -38,6 +38,8 @@ export interface ControlPlan {
   readonly memoryFileDescriptor: number;
   readonly memorySize: number;
   readonly eventFileDescriptors: readonly number[];
+  /** What is taken on shared interfaces, to be mapped; -1 where there are none. */
+  readonly claimsFileDescriptor: number;
   readonly configurationFile: string;
   readonly socketPath: string;
   /** Names of the interfaces in the order of their numbers. */

@@ -99,12 +99,30 @@ function program(): Command {
     });
 
   addRoutes(weir);
+  addDoctor(weir);
   addBackendCommands(weir);
   addApps(weir);
   addResourceManager(weir);
   addAgent(weir);
   addDemo(weir);
   return weir;
+}
+
+function addDoctor(weir: Command): void {
+  weir
+    .command('doctor')
+    .description('what weir can have of this machine, what not, and why')
+    .option('--config <file>', 'for what this configuration asks')
+    .option('--json', 'everything, as JSON')
+    .option('--try', 'attach a program that passes everything, to see the mode of XDP')
+    .option(...SOCKET_OPTION)
+    .addHelpText('after', '\nExits with 0 when weir would run here, with 1 when not.')
+    .action(async (options: Partial<FileOptions> & { socket: string; try?: boolean }) => {
+      const { doctor } = await import('./doctor.ts');
+      const { config, socket } = options;
+      const flags = { json: options.json === true, isTrying: options.try === true };
+      process.exitCode = await doctor({ socket, ...flags, ...(config && { config }) });
+    });
 }
 
 function addRoutes(weir: Command): void {

@@ -15,6 +15,7 @@ import type { ApplicationActions } from './admin-applications.ts';
 import type { BackendActions } from './admin-backends.ts';
 import { ApplicationPublisher } from './application-publisher.ts';
 import { applicationViews } from './application-views.ts';
+import type { Claims } from './claims.ts';
 import type { Decisions } from './compile-configuration.ts';
 import type { Fault } from './config/faults.ts';
 import { formatFaults } from './config/format-faults.ts';
@@ -35,6 +36,8 @@ export interface ControlSettings {
   readonly plan: Pick<ControlPlan, 'configurationFile' | 'interfaceNames'>;
   readonly version: string;
   readonly log: Pick<Log, 'info' | 'warning' | 'error'>;
+  /** What is weir's on shared interfaces, where there are any. */
+  readonly claims?: Claims;
   /** Wakes the switching processors that sleep, so that they take over what was published. */
   wake(): void;
 }
@@ -85,6 +88,7 @@ export class ControlProcessor {
   /** Ends health checks and load sources; what is published stays. */
   stop(): Promise<void> {
     this.routing.stop();
+    this.settings.claims?.stop();
     return this.feedback.stop();
   }
 
@@ -222,8 +226,20 @@ export class ControlProcessor {
     this.running = configuration;
     this.applications.publish(configuration, publisher.runningIds, modules);
     this.settings.wake();
+    await this.claim(configuration);
     await feedback.follow(configuration, prepared);
     return generation;
+  }
+
+  /** What a configuration makes weir's; it is in force already, so that failing takes nothing back. */
+  private async claim(configuration: Configuration): Promise<void> {
+    const { claims, log } = this.settings;
+    try {
+      await claims?.follow(configuration, this.publisher);
+    } catch (error) {
+      if (!(error instanceof WeirError)) throw error;
+      log.error(`shared interfaces go on with what was claimed before: ${error.message}`);
+    }
   }
 
   private async publishDecisions(decisions: Decisions): Promise<void> {

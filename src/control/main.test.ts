@@ -54,6 +54,7 @@ function startControl(): ChildProcess {
     memoryFileDescriptor: 3,
     memorySize: MEMORY_SIZE,
     eventFileDescriptors: [4],
+    claimsFileDescriptor: -1,
     configurationFile: file,
     socketPath,
     interfaceNames: ['ext0', 'int0'],

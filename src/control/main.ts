@@ -8,11 +8,14 @@ import { WeirError } from '../base/errors.ts';
 import { Log } from '../base/log.ts';
 import { readPlan } from '../base/process-plan.ts';
 import { HEADER_CONTROL_PID } from '../memory/layout.ts';
-import { attachMainMemory } from '../memory/region.ts';
+import { attachMainMemory, type MainMemory } from '../memory/region.ts';
+import { CLAIMS_SIZE } from '../sys/claims-map.ts';
+import { ClaimsTable } from '../sys/claims-table.ts';
 import { signalEvent } from '../sys/event-fd.ts';
-import { attachMemoryFile } from '../sys/main-memory.ts';
+import { attachMemoryFile, type ReservedRange } from '../sys/main-memory.ts';
 import { setProcessTitle } from '../sys/process.ts';
 import { serveAdmin } from './admin.ts';
+import { Claims } from './claims.ts';
 import { ControlProcessor } from './control-processor.ts';
 
 /** How often it looks whether another control processor has taken its place. */
@@ -25,16 +28,23 @@ function version(): string {
 
 const log = new Log('control');
 
+/** What is weir's on shared interfaces, where there are any. */
+function claimsOn(memory: MainMemory, range: ReservedRange, fd: number): { claims?: Claims } {
+  if (fd < 0) return {};
+  const offset = range.mapRing(fd, CLAIMS_SIZE, 0);
+  return { claims: new Claims(memory, new ClaimsTable(range.buffer, offset)) };
+}
+
 async function main(): Promise<void> {
   const plan = readPlan('control');
-  const memory = attachMainMemory(
-    attachMemoryFile(plan.memoryFileDescriptor, plan.memorySize).buffer,
-  );
+  const range = attachMemoryFile(plan.memoryFileDescriptor, plan.memorySize);
+  const memory = attachMainMemory(range.buffer);
   const control = new ControlProcessor({
     memory,
     plan,
     version: version(),
     log,
+    ...claimsOn(memory, range, plan.claimsFileDescriptor),
     wake: () => plan.eventFileDescriptors.forEach(signalEvent),
   });
   process.on('SIGHUP', () => {

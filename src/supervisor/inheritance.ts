@@ -25,7 +25,8 @@ export function inheritance(machine: Machine) {
   const numbered = {
     memoryFileDescriptor: inherited.add(machine.memoryFileDescriptor),
     eventFileDescriptors: machine.eventFileDescriptors.map((fd) => inherited.add(fd)),
-    interfaces: machine.interfaces.map(({ queues, heldFileDescriptors }) => ({
+    interfaces: machine.interfaces.map(({ isShared, queues, heldFileDescriptors }) => ({
+      isShared,
       queues: queues.map((queue) => ({
         ...queue,
         fileDescriptor: inherited.add(queue.fileDescriptor),

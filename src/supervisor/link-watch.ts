@@ -72,7 +72,7 @@ export class LinkWatch {
     Atomics.store(memory.words, memory.interfaceWord(interfaceNumber, INTERFACE_LINK_UP), 0);
     clearTimeout(this.retry);
     try {
-      const parts = this.opener.reopen(interfaces[interfaceNumber].queues);
+      const parts = this.opener.reopen(interfaces[interfaceNumber]);
       Atomics.add(memory.words, memory.interfaceWord(interfaceNumber, INTERFACE_REOPENED), 1);
       this.log.warning(`${name}: was made anew and is open again`);
       this.supervisor.replaceInterface(interfaceNumber, parts);

@@ -22,8 +22,14 @@ import { attachMemoryFile, createMemoryFile } from '../sys/main-memory.ts';
 import { takeFileDescriptor } from '../sys/process.ts';
 import { openTap } from '../sys/tap.ts';
 import { ControlDevice, type ControlDeviceSettings } from './control-device.ts';
+import { Isolation } from './isolation.ts';
 import { LinkWatch } from './link-watch.ts';
-import { InterfaceOpener, type InterfaceRequest } from './open-interfaces.ts';
+import {
+  claimsFileDescriptor,
+  InterfaceOpener,
+  type InterfaceRequest,
+  renewProgram,
+} from './open-interfaces.ts';
 import { isSameProcess } from './process-identity.ts';
 import {
   liveSwitching,
@@ -41,6 +47,7 @@ export interface MachineConfiguration {
     readonly switching: number;
     readonly idle: 'adaptive' | 'busy';
     readonly cpus?: readonly number[] | undefined;
+    readonly isolate: 'auto' | 'off';
   };
   readonly limits: { readonly connections: number; readonly frames: number };
   readonly control?: ControlDeviceSettings | undefined;
@@ -84,22 +91,37 @@ export async function runSupervisor(
   if (state !== undefined && holder !== undefined) {
     const { machine, opener } = takeOverMachine(state, holder.pid, paths, log);
     leaveCpus(machine.cpus);
-    const supervisor = new Supervisor(machine);
+    const isolation = isolate(machine, configuration, log);
+    const supervisor = new Supervisor(machine, isolation);
     log.warning('the supervisor before was killed: its processes are taken over as they run');
     supervisor.adopt(state);
     watchDevices(supervisor, opener, log);
     // The file may have changed since; what cannot be taken up now is refused by control, and logged.
     supervisor.reload();
-    return await untilStopped(supervisor, log);
+    return await untilStopped(supervisor, isolation, log);
   }
   const { machine, opener } = buildMachine(configuration, paths, log);
   // Who has CPUs of its own has them alone: neither control nor a compiler's thread interrupts it.
   leaveCpus(machine.cpus);
   controlDevice(machine, log)?.make();
-  const supervisor = new Supervisor(machine);
+  const isolation = isolate(machine, configuration, log);
+  const supervisor = new Supervisor(machine, isolation);
   supervisor.start();
   watchDevices(supervisor, opener, log);
-  return await untilStopped(supervisor, log);
+  return await untilStopped(supervisor, isolation, log);
+}
+
+/** Sets the CPUs of the switching processors apart, if that is wanted. */
+function isolate(
+  { cpus, interfaceNames, socketPath }: Machine,
+  { processors }: MachineConfiguration,
+  log: Log,
+): Isolation {
+  const isWanted = processors.isolate === 'auto';
+  const settings = { cpus: isWanted ? cpus : [], interfaceNames, socketPath };
+  const isolation = new Isolation(settings, log);
+  isolation.apply();
+  return isolation;
 }
 
 function controlDevice({ memory, control }: Machine, log: Log): ControlDevice | undefined {
@@ -171,7 +193,8 @@ function takeOverMachine(state: MachineState, holder: number, paths: Paths, log:
     memory,
     memoryFileDescriptor,
     eventFileDescriptors: state.eventFileDescriptors.map(take),
-    interfaces: state.interfaces.map(({ queues, heldFileDescriptors }) => ({
+    interfaces: state.interfaces.map(({ isShared, queues, heldFileDescriptors }) => ({
+      isShared,
       queues: queues.map((queue) => ({ ...queue, fileDescriptor: take(queue.fileDescriptor) })),
       heldFileDescriptors: heldFileDescriptors.map(take),
     })),
@@ -185,11 +208,14 @@ function takeOverMachine(state: MachineState, holder: number, paths: Paths, log:
     cpus: state.cpus,
     ...paths,
   };
-  return { machine, opener: new InterfaceOpener(memory, range, log) };
+  const interfaces = machine.interfaces.map((parts) => renewProgram(parts, log));
+  const claimsFd = claimsFileDescriptor(interfaces);
+  const opener = new InterfaceOpener(memory, range, log, claimsFd);
+  return { machine: { ...machine, interfaces }, opener };
 }
 
 /** Resolves to the exit code when a signal has ended everything. */
-function untilStopped(supervisor: Supervisor, log: Log): Promise<number> {
+function untilStopped(supervisor: Supervisor, isolation: Isolation, log: Log): Promise<number> {
   return new Promise((resolve) => {
     let isStopping = false;
     const stop = (signal: string): void => {
@@ -197,6 +223,7 @@ function untilStopped(supervisor: Supervisor, log: Log): Promise<number> {
       isStopping = true;
       log.info(`stopping (${signal})`);
       void supervisor.stop().then(() => {
+        isolation.restore();
         log.info('stopped');
         resolve(0);
       });

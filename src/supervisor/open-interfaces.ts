@@ -19,17 +19,23 @@ import {
   MAX_QUEUES,
 } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
+import { LISTENER_GEOMETRY, openArpListener } from '../netif/af-packet/listen.ts';
 import { openAfPacket } from '../netif/af-packet/open.ts';
-import { AfXdpOpener, isInterfaceTaken } from '../netif/af-xdp/open.ts';
+import { AfXdpOpener, type AfXdpOptions, isInterfaceTaken } from '../netif/af-xdp/open.ts';
 import { INTERFACE_KINDS, INTERFACE_MODES, type InterfaceMode } from '../netif/contract.ts';
+import { replaceXdpProgram } from '../sys/bpf.ts';
+import { createClaimsMap } from '../sys/claims-map.ts';
+import { closeFd } from '../sys/libc.ts';
 import { type LinkState, readLink } from '../sys/link.ts';
 import type { ReservedRange } from '../sys/main-memory.ts';
+import { loadSharedProgram } from '../sys/shared-program.ts';
 import { assignQueues } from './assignment.ts';
 
 /** An interface as the configuration asks for it. */
 export interface InterfaceRequest {
   readonly name: string;
   readonly kind: 'auto' | 'af-xdp' | 'af-packet';
+  readonly mode?: 'dedicated' | 'shared';
   readonly queues: number | 'auto';
   readonly processor?: number | undefined;
 }
@@ -42,12 +48,48 @@ interface OpenedInterface {
   readonly geometry: unknown;
   /** Keep the program on the interface for as long as anybody has them open. */
   readonly held: readonly number[];
+  /** Hears ARP on an interface that stays the kernel's. */
+  readonly listener?: number;
 }
 
 /** What an opened interface adds to the machine. */
 export interface InterfaceParts {
+  /** It stays the kernel's, but for what is claimed. */
+  readonly isShared: boolean;
   readonly queues: readonly QueuePlan[];
+  /** With AF_XDP: link, program, map of sockets; of a shared interface the claims as well. */
   readonly heldFileDescriptors: readonly number[];
+}
+
+const HELD_LINK = 0;
+const HELD_PROGRAM = 1;
+const HELD_SOCKETS = 2;
+const HELD_CLAIMS = 3;
+
+/** The claims that all shared interfaces have together, or -1 when there is none. */
+export function claimsFileDescriptor(interfaces: readonly InterfaceParts[]): number {
+  const shared = interfaces.find(({ isShared }) => isShared);
+  return shared?.heldFileDescriptors[HELD_CLAIMS] ?? -1;
+}
+
+/**
+ * Puts this version's program on a shared interface that another supervisor has opened, while frames
+ * come in: each finds the one or the other.
+ */
+export function renewProgram(parts: InterfaceParts, log: Log): InterfaceParts {
+  if (!parts.isShared) return parts;
+  const held = [...parts.heldFileDescriptors];
+  const { interfaceNumber, interfaceName } = parts.queues[0];
+  try {
+    const program = loadSharedProgram(held[HELD_SOCKETS], held[HELD_CLAIMS], interfaceNumber);
+    replaceXdpProgram(held[HELD_LINK], program);
+    closeFd(held[HELD_PROGRAM]);
+    held[HELD_PROGRAM] = program;
+  } catch (error) {
+    if (!(error instanceof WeirError)) throw error;
+    log.warning(`${interfaceName}: goes on with the program that it has: ${error.message}`);
+  }
+  return { ...parts, heldFileDescriptors: held };
 }
 
 /** Opens interfaces into one main memory: all at the start, one again when it has come back. */
@@ -55,17 +97,21 @@ export class InterfaceOpener {
   private readonly memory: MainMemory;
   private readonly opener: AfXdpOpener;
   private readonly log: Log;
+  /** -1 until a shared interface needs them. */
+  private claimsFd: number;
 
-  constructor(memory: MainMemory, range: ReservedRange, log: Log) {
+  /** @param claimsFd the claims of shared interfaces that are open already, or -1 */
+  constructor(memory: MainMemory, range: ReservedRange, log: Log, claimsFd = -1) {
     this.memory = memory;
     this.opener = new AfXdpOpener(range, memory.layout);
     this.log = log;
+    this.claimsFd = claimsFd;
   }
 
   /** Opens all of them, or throws and leaves closing to the end of the process. */
   openAll(requests: readonly InterfaceRequest[]): InterfaceParts[] {
     const { processors } = this.memory.layout;
-    const opened = requests.map((request) => this.open(request));
+    const opened = requests.map((request, i) => this.open(request, i));
     const assignment = assignQueues(
       opened.map(({ fileDescriptors }, i) => ({
         queues: fileDescriptors.length,
@@ -85,15 +131,26 @@ export class InterfaceOpener {
    * Opens an interface that was deleted and made anew, as it was before: the same kind, queues, pollers
    * and socket numbers.
    */
-  reopen(before: readonly QueuePlan[]): InterfaceParts {
-    const [{ interfaceName: name, interfaceNumber, kind, socketNumber }] = before;
-    const opened = this.open({ name, kind, queues: before.length });
-    const processors = before.map(({ processor }) => processor);
+  reopen(before: InterfaceParts): InterfaceParts {
+    const [{ interfaceName: name, interfaceNumber, kind, socketNumber }] = before.queues;
+    const polled = before.queues.filter((queue) => queue.kind === kind);
+    const mode = before.isShared ? 'shared' : 'dedicated';
+    const opened = this.open({ name, kind, mode, queues: polled.length }, interfaceNumber);
+    const processors = polled.map(({ processor }) => processor);
     return this.parts(opened, interfaceNumber, processors, socketNumber);
   }
 
-  private open(request: InterfaceRequest): OpenedInterface {
+  private open(request: InterfaceRequest, interfaceNumber: number): OpenedInterface {
+    if (request.mode === 'shared') return this.openShared(request, interfaceNumber);
     return openOne(request, this.opener, this.memory.layout.processors, this.log);
+  }
+
+  private openShared(request: InterfaceRequest, interfaceNumber: number): OpenedInterface {
+    if (this.claimsFd === -1) this.claimsFd = createClaimsMap();
+    const shared = { claimsFd: this.claimsFd, interfaceNumber };
+    const opened = openAfXdp(request, this.opener, this.log, shared);
+    const listener = openArpListener(request.name, opened.link.index);
+    return { ...opened, held: [...opened.held, this.claimsFd], listener };
   }
 
   private parts(
@@ -102,24 +159,34 @@ export class InterfaceOpener {
     processorOfQueue: readonly number[],
     firstSocketNumber: number,
   ): InterfaceParts {
-    const { kind, mode, link, fileDescriptors, geometry, held } = opened;
+    const { kind, mode, link, fileDescriptors, geometry, held, listener } = opened;
     writeInterfaceBlock(this.memory, interfaceNumber, opened, processorOfQueue);
     this.log.info(
-      `${link.name}: ${kind}, ${mode}, ${fileDescriptors.length} queue(s) ` +
+      `${link.name}: ${kind}, ${mode}${listener === undefined ? '' : ', shared'}, ${fileDescriptors.length} queue(s) ` +
         `polled by switching processor ${processorOfQueue.join(', ')}`,
     );
-    const queues = fileDescriptors.map((fileDescriptor, queue) => ({
-      interfaceNumber,
-      interfaceName: link.name,
-      kind,
-      queue,
-      processor: processorOfQueue[queue],
-      socketNumber: firstSocketNumber + queue,
-      fileDescriptor,
-      geometry,
-    }));
-    return { queues, heldFileDescriptors: held };
+    const queues = fileDescriptors.map((fileDescriptor, queue): QueuePlan => {
+      const socketNumber = firstSocketNumber + queue;
+      const processor = processorOfQueue[queue];
+      const interfaceName = link.name;
+      const common = { interfaceNumber, interfaceName, kind, queue, processor, socketNumber };
+      return { ...common, fileDescriptor, geometry };
+    });
+    if (listener !== undefined) queues.push(listenerQueue(queues, listener));
+    return { isShared: listener !== undefined, queues, heldFileDescriptors: held };
   }
+}
+
+/** One more queue, for the processor that polls the first one; never sent on. */
+function listenerQueue(queues: readonly QueuePlan[], fileDescriptor: number): QueuePlan {
+  return {
+    ...queues[0],
+    kind: 'af-packet',
+    queue: queues.length,
+    socketNumber: queues[0].socketNumber + queues.length,
+    fileDescriptor,
+    geometry: LISTENER_GEOMETRY,
+  };
 }
 
 /** As many queues as asked for, else all: frames of a queue that nobody polls would not reach us. */
@@ -137,19 +204,7 @@ function openOne(
   const { name, kind } = request;
   if (kind === 'af-packet') return openPacketRings(request, processors, log);
   try {
-    const available = readLink(name).queues;
-    const count = queueCount(request, available);
-    const queues = Array.from({ length: count }, (_, i) => i);
-    const { link, mode, sockets, refused, heldFileDescriptors } = opener.open({ name, queues });
-    for (const reason of refused) log.info(`${name}: not ${reason}`);
-    return {
-      kind: 'af-xdp',
-      mode,
-      link,
-      fileDescriptors: sockets.map(({ fileDescriptor }) => fileDescriptor),
-      geometry: sockets[0].ringSizes,
-      held: heldFileDescriptors,
-    };
+    return openAfXdp(request, opener, log);
   } catch (error) {
     if (kind === 'af-xdp' || !(error instanceof WeirError)) throw error;
     if (error.code === 'ERR_INTERFACE_NOT_FOUND') throw error;
@@ -158,6 +213,28 @@ function openOne(
     log.warning(`${name}: af-xdp cannot be had, af-packet is used: ${error.message}`);
     return openPacketRings(request, processors, log);
   }
+}
+
+function openAfXdp(
+  request: InterfaceRequest,
+  opener: AfXdpOpener,
+  log: Log,
+  shared?: AfXdpOptions['shared'],
+): OpenedInterface {
+  const { name } = request;
+  const count = queueCount(request, readLink(name).queues);
+  const queues = Array.from({ length: count }, (_, i) => i);
+  const options = { name, queues, ...(shared === undefined ? {} : { shared }) };
+  const { link, mode, sockets, refused, heldFileDescriptors } = opener.open(options);
+  for (const reason of refused) log.info(`${name}: not ${reason}`);
+  return {
+    kind: 'af-xdp',
+    mode,
+    link,
+    fileDescriptors: sockets.map(({ fileDescriptor }) => fileDescriptor),
+    geometry: sockets[0].ringSizes,
+    held: heldFileDescriptors,
+  };
 }
 
 function openPacketRings(request: InterfaceRequest, processors: number, log: Log): OpenedInterface {

@@ -34,7 +34,8 @@ import { Child, type ChildSpecification, startsAgain } from './child.ts';
 import type { ControlDeviceParts } from './control-device.ts';
 import { InheritanceList, inheritance } from './inheritance.ts';
 import { InterfaceDaemonKeeper } from './interface-daemon-keeper.ts';
-import type { InterfaceParts } from './open-interfaces.ts';
+import type { Isolation } from './isolation.ts';
+import { claimsFileDescriptor, type InterfaceParts } from './open-interfaces.ts';
 import {
   catchesSignal,
   identify,
@@ -84,6 +85,7 @@ const CONTROL_ENTRY_POINT = fileURLToPath(new URL('../control/main.js', import.m
 
 export class Supervisor {
   machine: Machine;
+  private readonly isolation: Pick<Isolation, 'join'>;
   private readonly log = new Log('supervisor');
   private readonly switching: Child[];
   private readonly control: Child;
@@ -94,8 +96,9 @@ export class Supervisor {
   /** Until all that run are known again, what stands in the state file is better. */
   private isAdopting = false;
 
-  constructor(machine: Machine) {
+  constructor(machine: Machine, isolation: Pick<Isolation, 'join'>) {
     this.machine = machine;
+    this.isolation = isolation;
     const { processors } = machine.memory.layout;
     this.seenHeartbeats = new Int32Array(processors);
     this.switching = Array.from({ length: processors }, (_, processor) => {
@@ -163,7 +166,9 @@ export class Supervisor {
       interfaces: interfaces.map((one, i) => (i === interfaceNumber ? parts : one)),
     };
     for (const child of this.switching) child.signal('SIGKILL');
-    for (const fd of old.heldFileDescriptors) closeFd(fd);
+    // The claims are those of all shared interfaces, and go on.
+    const kept = new Set(parts.heldFileDescriptors);
+    for (const fd of old.heldFileDescriptors) if (!kept.has(fd)) closeFd(fd);
     for (const { fileDescriptor } of old.queues) closeFd(fileDescriptor);
   }
 
@@ -215,11 +220,13 @@ export class Supervisor {
     const { machine } = this;
     const { configurationFile, socketPath, interfaceNames } = machine;
     const inherited = new InheritanceList();
+    const claims = claimsFileDescriptor(machine.interfaces);
     const plan: ControlPlan = {
       role: 'control',
       memoryFileDescriptor: inherited.add(machine.memoryFileDescriptor),
       memorySize: machine.memory.layout.totalSize,
       eventFileDescriptors: machine.eventFileDescriptors.map((fd) => inherited.add(fd)),
+      claimsFileDescriptor: claims === -1 ? -1 : inherited.add(claims),
       configurationFile,
       socketPath,
       interfaceNames,
@@ -229,6 +236,7 @@ export class Supervisor {
 
   private switchingStarted(processor: number, pid: number): void {
     this.setProcessorWord(processor, PROCESSOR_PID, pid);
+    this.isolation.join(pid);
     // One that no state file knew of, because its supervisor was killed too soon, ends by this now.
     signalEvent(this.machine.eventFileDescriptors[processor]);
     this.noteProcesses();

@@ -9,7 +9,7 @@
 // A received frame starts `mac` bytes into the slot; a frame to send TX_DATA_OFFSET bytes into it.
 
 import { assert } from '../base/assert.ts';
-import { closeFd, libc, must, setInheritable, setIntOption } from './libc.ts';
+import { addressOf, closeFd, libc, must, setInheritable, setIntOption } from './libc.ts';
 import { PAGE_SIZE, type ReservedRange } from './main-memory.ts';
 
 const AF_PACKET = 17;
@@ -18,6 +18,7 @@ const SOCK_CLOEXEC = 0x80000;
 const SOCK_NONBLOCK = 0x800;
 const ETH_P_ALL = 0x0003;
 const SOL_SOCKET = 1;
+const SO_ATTACH_FILTER = 26;
 const SO_SNDBUFFORCE = 32;
 
 const SOL_PACKET = 263;
@@ -74,6 +75,37 @@ export interface PacketSocketOptions {
   readonly promiscuous?: boolean;
   /** Several sockets on one interface share its frames: the same id (u16), one of FANOUT_*. */
   readonly fanout?: { readonly id: number; readonly mode: number };
+  /** EtherType of the frames to take; all when left out. */
+  readonly protocol?: number;
+  /** Which of them arrive: a classic BPF program, see `filterInstruction`. */
+  readonly filter?: readonly Uint8Array[];
+}
+
+/**
+ * One instruction of a socket filter (uapi linux/filter.h, struct sock_filter).
+ * @param whenTrue instructions to skip
+ */
+export function filterInstruction(
+  code: number,
+  whenTrue: number,
+  whenFalse: number,
+  value: number,
+): Uint8Array {
+  const instruction = new DataView(new ArrayBuffer(8));
+  instruction.setUint16(0, code, true);
+  instruction.setUint8(2, whenTrue);
+  instruction.setUint8(3, whenFalse);
+  instruction.setUint32(4, value, true);
+  return new Uint8Array(instruction.buffer);
+}
+
+function attachFilter(fd: number, instructions: readonly Uint8Array[], on: string): void {
+  const program = Buffer.concat(instructions);
+  const description = new DataView(new ArrayBuffer(16)); // sock_fprog
+  description.setUint16(0, instructions.length, true);
+  description.setBigUint64(8, BigInt(addressOf(program)), true);
+  const result = libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, description, 16);
+  must(result, 'setsockopt(SO_ATTACH_FILTER)', `${on}, ${program.length} bytes`);
 }
 
 /** Where the rings of one socket stand in the process's ArrayBuffer. */
@@ -125,7 +157,7 @@ function configure(fd: number, options: PacketSocketOptions, on: string): void {
 function bindPacketSocket(fd: number, options: PacketSocketOptions, on: string): void {
   const address = new DataView(new ArrayBuffer(20)); // sockaddr_ll
   address.setUint16(0, AF_PACKET, true);
-  address.setUint16(2, ETH_P_ALL, false);
+  address.setUint16(2, options.protocol ?? ETH_P_ALL, false);
   address.setInt32(4, options.interfaceIndex, true);
   must(libc.bind(fd, address, 20), 'bind(AF_PACKET)', on);
   if (options.promiscuous === true) {
@@ -154,6 +186,7 @@ export function openPacketSocket(options: PacketSocketOptions): number {
   const fd = must(libc.socket(AF_PACKET, type, 0), 'socket(AF_PACKET)', on);
   try {
     configure(fd, options, on);
+    if (options.filter !== undefined) attachFilter(fd, options.filter, on);
     bindPacketSocket(fd, options, on);
     setInheritable(fd, true);
   } catch (error) {

@@ -86,6 +86,11 @@ const TAKEN: Record<string, PacketBuilder> = {
     .tcp({ sourcePort: 1000, destinationPort: SERVICE_PORT }),
   'to a service on an address alone': tcp(CLIENT, ALONE, 1000, SERVICE_PORT),
   'to another port of an address alone': tcp(CLIENT, ALONE, 1000, 22),
+  'an error that embeds a packet with options': error(
+    '203.0.113.1',
+    HOST,
+    packet().ipv4({ source: HOST, destination: CLIENT, options }).tcp({ sourcePort: SERVICE_PORT }),
+  ),
   'a fragment to an address alone': packet()
     .ethernet()
     .ipv4({ source: CLIENT, destination: ALONE, fragmentOffset: 800 })
@@ -137,6 +142,9 @@ const PASSED: Record<string, PacketBuilder> = {
   'an ARP answer to the host': packet()
     .ethernet()
     .arp({ operation: 'reply', senderAddress: SERVER, targetAddress: HOST }),
+  'an ARP answer to an address alone': packet()
+    .ethernet()
+    .arp({ operation: 'reply', senderAddress: SERVER, targetAddress: ALONE }),
   'an error about a packet of the host': error(SERVER, HOST, sent(HOST, SERVER, 1000, SERVER_PORT)),
   'an error about another port of the host': error(CLIENT, HOST, sent(HOST, CLIENT, 22, 1000)),
   'a packet cut off behind its IP header': packet()

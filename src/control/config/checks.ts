@@ -21,6 +21,7 @@ import type {
 } from './parts.ts';
 import { processorChecks } from './processor-checks.ts';
 import { serviceChecks } from './service-checks.ts';
+import { sharedChecks } from './shared-checks.ts';
 
 /**
  * All checks across values.
@@ -48,6 +49,7 @@ export function crossChecks(parts: ConfigurationParts, availableCpus: AvailableC
   capacityChecks(parts, result);
   networkChecks(parts, result);
   controlChecks(parts, result);
+  sharedChecks(parts, result);
   processorChecks(parts, availableCpus, result);
   return result;
 }

@@ -87,7 +87,7 @@ function overlaps(connected: readonly ConnectedNetwork[], { faults }: CheckResul
 }
 
 function ownServiceAddresses(
-  { services }: ConfigurationParts,
+  { services, interfaces }: ConfigurationParts,
   connected: readonly ConnectedNetwork[],
   { warnings }: CheckResult,
 ): void {
@@ -95,7 +95,8 @@ function ownServiceAddresses(
     if (service.address === undefined) return;
     const address = parseIpv4(service.address);
     const own = connected.find((network) => network.address === address);
-    if (own === undefined) return;
+    // On a shared interface that is how a host gives weir single ports of its only address.
+    if (own === undefined || interfaces[own.interfaceIndex].mode === 'shared') return;
     const message = `${service.address} is also the own address of ${own.interfaceName}`;
     const suggestion = 'an address of its own lets the service move to another machine';
     warnings.push({ path: ['services', index, 'address'], message, suggestion });

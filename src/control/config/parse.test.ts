@@ -160,8 +160,10 @@ const FAULTS: Row[] = [
   },
   {
     title: 'a mode that is not there',
-    edits: [['{ name: ext0,', '{ name: ext0, mode: shared,']],
-    found: ["8:25 interfaces[0].mode | 'shared' is not dedicated | "],
+    edits: [['{ name: ext0,', '{ name: ext0, mode: share,']],
+    found: [
+      "8:25 interfaces[0].mode | 'share' is not one of dedicated, shared | did you mean shared?",
+    ],
   },
   {
     title: 'a kind that is not there',
@@ -769,7 +771,11 @@ describe('parseConfiguration', () => {
       mode: 'dedicated',
       queues: 'auto',
     });
-    expect(configuration?.processors).toEqual({ switching: 2, idle: 'adaptive' });
+    expect(configuration?.processors).toEqual({
+      switching: 2,
+      idle: 'adaptive',
+      isolate: 'auto',
+    });
     expect(configuration?.['rate-limits']).toEqual({ resets: 1000, 'echo-replies': 1000 });
   });
 

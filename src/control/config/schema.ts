@@ -66,9 +66,11 @@ const interfaceShape = {
     .default('auto')
     .describe('How frames are received and sent; auto takes the best that the driver offers.'),
   mode: z
-    .enum(['dedicated'])
+    .enum(['dedicated', 'shared'])
     .default('dedicated')
-    .describe('dedicated: all frames of the interface go to weir.'),
+    .describe(
+      "dedicated: all frames go to weir; shared: what no service claims stays the kernel's.",
+    ),
   queues: z
     .union([z.literal('auto'), z.int().min(1).max(MAX_QUEUES)], {
       error: `auto or a number of queues from 1 to ${MAX_QUEUES} is expected`,
@@ -94,6 +96,12 @@ const processorsShape = {
     .optional()
     .describe(
       'The CPU of each switching processor, one for each; the other processes keep off them.',
+    ),
+  isolate: z
+    .enum(['auto', 'off'])
+    .default('auto')
+    .describe(
+      'auto: interrupts and threads of others are kept off these CPUs, where that can be had.',
     ),
 };
 

@@ -1,5 +1,5 @@
 // Opening network interfaces for AF_XDP: the supervisor's side. For each interface it loads the
-// dedicated XDP program and, per queue, opens a socket over the frames section of main memory, binds
+// XDP program (dedicated or shared) and, per queue, opens a socket over the frames section of main memory, binds
 // it in the best mode that the driver offers, and enters it into the program's map. What it returns is
 // file descriptors and their description; the switching processors inherit the sockets
 // (af-xdp-queue.ts), the supervisor alone keeps program, map and link.
@@ -17,6 +17,7 @@ import {
 import { closeFd } from '../../sys/libc.ts';
 import { type LinkState, readLink, setLinkPromiscuous, setLinkUp } from '../../sys/link.ts';
 import type { ReservedRange } from '../../sys/main-memory.ts';
+import { createSharedProgram } from '../../sys/shared-program.ts';
 import { loadDedicatedProgram } from '../../sys/xdp-program.ts';
 import {
   bindXdpSocket,
@@ -57,6 +58,8 @@ export interface AfXdpOptions {
   readonly modes?: readonly AfXdpMode[];
   /** Takes frames to any MAC address. */
   readonly promiscuous?: boolean;
+  /** The interface stays the kernel's, but for what is claimed; without it all is taken. */
+  readonly shared?: { readonly claimsFd: number; readonly interfaceNumber: number };
 }
 
 /** One opened queue: what a switching processor must know to use it. */
@@ -73,7 +76,7 @@ export interface AfXdpInterface {
   /** Why each better mode was refused, for the operator. */
   readonly refused: readonly string[];
   readonly sockets: readonly AfXdpSocket[];
-  /** The program stays on the interface for as long as some process has these open. */
+  /** Link, program, map of sockets: the program stays on the interface while some process has them open. */
   readonly heldFileDescriptors: readonly number[];
   /** Takes the program off the interface and closes this process's file descriptors. */
   close(): void;
@@ -133,7 +136,8 @@ export class AfXdpOpener {
   }
 
   /**
-   * Opens one interface: after this its frames come to the sockets instead of the kernel.
+   * Opens one interface: after this its frames come to the sockets instead of the kernel; of a shared
+   * one, those that are claimed.
    * @throws WeirError ERR_INTERFACE_NOT_FOUND, ERR_INTERFACE_UNSUPPORTED, ERR_MISSING_CAPABILITY …
    */
   open(options: AfXdpOptions): AfXdpInterface {
@@ -145,7 +149,11 @@ export class AfXdpOpener {
     if (!found.up) setLinkUp(name, true);
     if (options.promiscuous === true) setLinkPromiscuous(name, true);
     const link = readLink(name);
-    const program = loadDedicatedProgram(link.queues);
+    const { shared } = options;
+    const program =
+      shared === undefined
+        ? loadDedicatedProgram(link.queues)
+        : createSharedProgram(link.queues, shared.claimsFd, shared.interfaceNumber);
     const sizes = options.ringSizes ?? DEFAULT_RING_SIZES;
     const modes = AF_XDP_MODES.filter((mode) => options.modes?.includes(mode) ?? true);
     const refused: string[] = [];

@@ -1,0 +1,161 @@
+// The claims of shared interfaces on plain memory: what a configuration claims, what stays claimed while
+// connections live, and what a control processor finds that another has left. That the XDP program
+// understands the table is sys/shared-program.test.ts.
+
+import { afterEach, expect, it } from 'vitest';
+import type { MainMemory } from '../memory/region.ts';
+import {
+  ADDRESS_IS_KERNELS,
+  ADDRESS_IS_WEIRS,
+  CLAIM_ADDRESS,
+  CLAIM_ENDPOINT,
+  CLAIM_SERVICE,
+  CLAIMS_SIZE,
+  claimKey,
+} from '../sys/claims-map.ts';
+import { ClaimsTable } from '../sys/claims-table.ts';
+import {
+  BACKEND_ACTIVE,
+  BACKEND_CONNECTIONS,
+  backendCounters,
+  backendCountersBase,
+} from '../tables/connection-backends.ts';
+import { formatAddress, PROTOCOL_TCP, parseAddress } from '../wire/ipv4.ts';
+import { Claims } from './claims.ts';
+import { backendKey } from './compile-configuration.ts';
+import { parsed, runningMemory, serviceText, takeOver } from './control.harness.ts';
+import { Publisher } from './publisher.ts';
+
+const HOST = '10.1.0.1';
+const ALONE = '10.1.0.100';
+
+function file(services: readonly string[]): string {
+  return [
+    'interfaces:',
+    `  - { name: ext0, mode: shared, addresses: [${HOST}/24] }`,
+    '  - { name: int0, addresses: [10.2.0.1/24] }',
+    `services: [${services.join(', ')}]`,
+  ].join('\n');
+}
+
+const running: Claims[] = [];
+afterEach(() => {
+  for (const claims of running.splice(0)) claims.stop();
+});
+
+class Bench {
+  readonly memory: MainMemory = runningMemory();
+  readonly map = new ArrayBuffer(CLAIMS_SIZE);
+  readonly table = new ClaimsTable(this.map, 0);
+  readonly kernels = [parseAddress(HOST), parseAddress('127.0.0.1')];
+  publisher = new Publisher(this.memory);
+  claims = this.start();
+
+  start(): Claims {
+    const claims = new Claims(this.memory, new ClaimsTable(this.map, 0), () => [...this.kernels]);
+    running.push(claims);
+    return claims;
+  }
+
+  async apply(text: string): Promise<void> {
+    const configuration = parsed(text);
+    await this.publisher.publish(configuration, text);
+    takeOver(this.memory);
+    await this.claims.follow(configuration, this.publisher);
+  }
+
+  connections(backend: string, count: number): void {
+    const id = this.publisher.runningIds.backends.get(backend) as number;
+    const at = backendCounters(backendCountersBase(this.memory, 0), id);
+    this.memory.doubles[at + BACKEND_ACTIVE] = count;
+    this.memory.doubles[at + BACKEND_CONNECTIONS] = 1;
+  }
+
+  has(kind: number, address: string, port = 0): number | undefined {
+    const key = claimKey(kind, port === 0 ? 0 : PROTOCOL_TCP, port);
+    const wanted = parseAddress(address);
+    const found = this.table.read().find((one) => one.address === wanted && one.key === key);
+    return found?.flags;
+  }
+}
+
+it('claims services, servers and addresses, and knows whose an address is', async () => {
+  const bench = new Bench();
+  const onHost = serviceText('ssh', 2222, [12]).replace(ALONE, HOST);
+  await bench.apply(file([serviceText('web', 80, [11]), onHost]));
+  expect(bench.has(CLAIM_SERVICE, ALONE, 80)).toBe(0);
+  expect(bench.has(CLAIM_SERVICE, HOST, 2222)).toBe(0);
+  expect(bench.has(CLAIM_SERVICE, HOST, 80)).toBeUndefined();
+  expect(bench.has(CLAIM_ADDRESS, ALONE)).toBe(ADDRESS_IS_WEIRS);
+  expect(bench.has(CLAIM_ADDRESS, HOST)).toBe(ADDRESS_IS_KERNELS);
+  expect(bench.has(CLAIM_ADDRESS, '127.0.0.1')).toBe(ADDRESS_IS_KERNELS);
+  const servers = bench.table.read().filter(({ key }) => (key & 0xff) === CLAIM_ENDPOINT);
+  expect(servers.map(({ address }) => formatAddress(address)).sort()).toEqual([
+    '10.2.0.11',
+    '10.2.0.12',
+  ]);
+});
+
+it('claims no servers with direct server return, whose replies do not come here', async () => {
+  const bench = new Bench();
+  const text = file([serviceText('web', 80, [11])]);
+  await bench.apply(text.replace('protocol: tcp', 'protocol: tcp, forwarding: dsr'));
+  expect(bench.has(CLAIM_SERVICE, ALONE, 80)).toBe(0);
+  expect(bench.table.read().some(({ key }) => (key & 0xff) === CLAIM_ENDPOINT)).toBe(false);
+});
+
+it('gives back at once what has no connections, and the rest when they have ended', async () => {
+  const bench = new Bench();
+  await bench.apply(file([serviceText('web', 80, [11]), serviceText('mail', 25, [12])]));
+  bench.connections(backendKey('web', 'b11'), 2);
+  const web = bench.publisher.runningIds.backends.get(backendKey('web', 'b11')) as number;
+  await bench.apply(file([]));
+  expect(bench.has(CLAIM_SERVICE, ALONE, 25)).toBeUndefined();
+  expect(bench.has(CLAIM_SERVICE, ALONE, 80)).toBe(0);
+  expect(bench.has(CLAIM_ADDRESS, ALONE)).toBe(ADDRESS_IS_WEIRS);
+  const at = backendCounters(backendCountersBase(bench.memory, 0), web);
+  bench.memory.doubles[at + BACKEND_ACTIVE] = 0;
+  await bench.claims.sweep();
+  expect(bench.has(CLAIM_SERVICE, ALONE, 80)).toBeUndefined();
+  expect(bench.has(CLAIM_ADDRESS, ALONE)).toBeUndefined();
+  expect(bench.has(CLAIM_ADDRESS, HOST)).toBe(ADDRESS_IS_KERNELS);
+});
+
+it('goes on with what another control processor has claimed', async () => {
+  const bench = new Bench();
+  await bench.apply(file([serviceText('web', 80, [11]), serviceText('mail', 25, [12])]));
+  bench.connections(backendKey('web', 'b11'), 1);
+  await bench.apply(file([serviceText('mail', 25, [12])]));
+  bench.publisher = new Publisher(bench.memory);
+  bench.publisher.adopt(parsed(bench.publisher.runningText() as string));
+  bench.claims = bench.start();
+  await bench.apply(bench.publisher.runningText() as string);
+  expect(bench.has(CLAIM_SERVICE, ALONE, 80)).toBe(0);
+  expect(bench.has(CLAIM_SERVICE, ALONE, 25)).toBe(0);
+});
+
+it('follows the addresses of the kernel', async () => {
+  const bench = new Bench();
+  await bench.apply(file([serviceText('web', 80, [11])]));
+  bench.kernels.push(parseAddress(ALONE));
+  await bench.claims.sweep();
+  expect(bench.has(CLAIM_ADDRESS, ALONE)).toBe(ADDRESS_IS_KERNELS);
+  bench.kernels.pop();
+  await bench.claims.sweep();
+  expect(bench.has(CLAIM_ADDRESS, ALONE)).toBe(ADDRESS_IS_WEIRS);
+});
+
+it("claims the control host's addresses, though the kernel has them on its device", async () => {
+  const bench = new Bench();
+  const own = '10.1.0.9';
+  bench.kernels.push(parseAddress(own));
+  await bench.apply(`${file([])}\ncontrol: { addresses: [${own}/24] }`);
+  expect(bench.has(CLAIM_ADDRESS, own)).toBe(ADDRESS_IS_WEIRS);
+  const faulty = `${file([])}\ncontrol: { addresses: [${HOST}/24] }`;
+  expect(() => parsed(faulty)).toThrow(/is the kernel's on ext0/);
+});
+
+it('a shared interface with af-packet is a fault that says why', () => {
+  const text = file([]).replace('mode: shared,', 'mode: shared, kind: af-packet,');
+  expect(() => parsed(text)).toThrow(/cannot be shared with af-packet/);
+});

@@ -1,0 +1,226 @@
+// What is weir's on an interface that stays the kernel's (`mode: shared`): made of each configuration and
+// put into force in the claims (sys/claims-map.ts), which the XDP programs look frames up in.
+//
+// Order: a configuration is in force in every switching processor before its claims are, so nothing is
+// taken that nobody would know. What is configured no longer stays claimed while connections of it live
+// (docs/decisions/0004): the kernel would end them with a reset.
+// Invariant: replacements come one after the other. A control processor that was killed finds what it
+// had claimed in the map, and gives back nothing that may still have connections.
+
+import { networkInterfaces } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
+import { INTERFACE_MAC_HIGH, INTERFACE_MAC_LOW } from '../memory/layout.ts';
+import type { MainMemory } from '../memory/region.ts';
+import {
+  ADDRESS_IS_KERNELS,
+  ADDRESS_IS_WEIRS,
+  CLAIM_ADDRESS,
+  CLAIM_ENDPOINT,
+  CLAIM_SERVICE,
+  claimKey,
+} from '../sys/claims-map.ts';
+import type { ClaimEntry, ClaimsTable } from '../sys/claims-table.ts';
+import { BACKEND_ACTIVE, sumBackend } from '../tables/connection-backends.ts';
+import { parseAddress } from '../wire/ipv4.ts';
+import { backendKey, type Ids, protocolNumber } from './compile-configuration.ts';
+import type { Configuration } from './config/schema.ts';
+
+const SWEEP_INTERVAL_MS = 1000;
+const UNDER_WAY_POLL_MS = 2;
+/** A processor that hangs does not hold up the others' services for longer. */
+const UNDER_WAY_MAX_MS = 1000;
+
+/** A claim, and the numbers of the backends whose connections need it. */
+interface Claim extends ClaimEntry {
+  readonly backends: ReadonlySet<number>;
+}
+
+/** What `Claims` asks the publisher. */
+export interface Published {
+  readonly runningIds: Ids;
+  readonly formerBackends: readonly number[];
+  /** Whether some processor has not taken over the last configuration yet. */
+  readonly isUnderWay: boolean;
+}
+
+class ClaimSet {
+  private readonly claims = new Map<string, Claim>();
+
+  /** What was there under the same name keeps its flags, and has these backends as well. */
+  add(address: number, key: number, flags: number, backends: Iterable<number> = []): void {
+    const name = nameOf({ address, key, flags });
+    const known = this.claims.get(name);
+    this.claims.set(name, {
+      address,
+      key,
+      flags: known?.flags ?? flags,
+      backends: new Set([...(known?.backends ?? []), ...backends]),
+    });
+  }
+
+  get size(): number {
+    return this.claims.size;
+  }
+
+  values(): Claim[] {
+    return [...this.claims.values()];
+  }
+
+  /** The same for sets that claim the same. */
+  text(): string {
+    const lines = this.values().map((claim) => `${nameOf(claim)} ${claim.flags}`);
+    return lines.sort().join('\n');
+  }
+}
+
+function nameOf({ address, key }: ClaimEntry): string {
+  return `${address} ${key}`;
+}
+
+/** Addresses that the kernel of this namespace has, whatever interface they are on. */
+export function kernelAddresses(): number[] {
+  return Object.values(networkInterfaces()).flatMap((addresses) =>
+    (addresses ?? [])
+      .filter(({ family }) => family === 'IPv4')
+      .map(({ address }) => parseAddress(address)),
+  );
+}
+
+function withoutPrefix(cidr: string): number {
+  return parseAddress(cidr.split('/')[0]);
+}
+
+/** The claims of a configuration, with the kernel's addresses as they are now. */
+function claimsOf(configuration: Configuration, ids: Ids, kernels: readonly number[]): ClaimSet {
+  const set = new ClaimSet();
+  // The first flags of an address count: the control host's are weir's, though the kernel has them on the
+  // pseudo-network device; a service's that is also the kernel's stays the kernel's.
+  for (const cidr of configuration.control?.addresses ?? []) {
+    set.add(withoutPrefix(cidr), claimKey(CLAIM_ADDRESS, 0, 0), ADDRESS_IS_WEIRS);
+  }
+  const configured = configuration.interfaces
+    .filter(({ mode }) => mode === 'shared')
+    .flatMap(({ addresses }) => addresses.map(withoutPrefix));
+  for (const address of [...configured, ...kernels]) {
+    set.add(address, claimKey(CLAIM_ADDRESS, 0, 0), ADDRESS_IS_KERNELS);
+  }
+  for (const service of configuration.services) {
+    const { name, backends, forwarding } = service;
+    const protocol = protocolNumber(service);
+    const numbers = backends.flatMap((backend) => {
+      return ids.backends.get(backendKey(name, backend.name)) ?? [];
+    });
+    const address = parseAddress(service.address);
+    set.add(address, claimKey(CLAIM_ADDRESS, 0, 0), ADDRESS_IS_WEIRS, numbers);
+    set.add(address, claimKey(CLAIM_SERVICE, protocol, service.port), 0, numbers);
+    if (forwarding !== 'nat') continue;
+    for (const backend of backends) {
+      const number = ids.backends.get(backendKey(name, backend.name));
+      const key = claimKey(CLAIM_ENDPOINT, protocol, backend.port);
+      set.add(parseAddress(backend.address), key, 0, number === undefined ? [] : [number]);
+    }
+  }
+  return set;
+}
+
+export class Claims {
+  private readonly memory: MainMemory;
+  private readonly table: ClaimsTable;
+  private readonly readKernelAddresses: () => readonly number[];
+  private configuration: Configuration | undefined;
+  private published: Published | undefined;
+  /** In force. */
+  private current = new ClaimSet();
+  /** Whether some of them are of what is configured no longer. */
+  private hasFormer = false;
+  private kernels: readonly number[] = [];
+  private lastTask: Promise<unknown> = Promise.resolve();
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(memory: MainMemory, table: ClaimsTable, readKernelAddresses = kernelAddresses) {
+    this.memory = memory;
+    this.table = table;
+    this.readKernelAddresses = readKernelAddresses;
+  }
+
+  /**
+   * A configuration has been published: its claims are put into force when it is.
+   * @throws WeirError ERR_TABLE_FULL; the claims before stay in force then
+   */
+  follow(configuration: Configuration, published: Published): Promise<void> {
+    return this.inTurn(async () => {
+      const isFirst = this.configuration === undefined;
+      this.configuration = configuration;
+      this.published = published;
+      if (isFirst) this.adopt(published.formerBackends);
+      await untilInForce(published);
+      this.writeMacAddresses();
+      await this.renew();
+      this.timer ??= setInterval(() => void this.sweep(), SWEEP_INTERVAL_MS).unref();
+    });
+  }
+
+  /** Gives back what has no connections any more, and follows the kernel's addresses and our MACs. */
+  sweep(): Promise<void> {
+    this.writeMacAddresses();
+    const isSame = isDeepStrictEqual(this.readKernelAddresses(), this.kernels);
+    if (isSame && !this.hasFormer) return Promise.resolve();
+    return this.inTurn(() => this.renew()).catch(() => {});
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  private inTurn(task: () => Promise<void>): Promise<void> {
+    const result = this.lastTask.then(task);
+    this.lastTask = result.catch(() => {});
+    return result;
+  }
+
+  /** What a control processor before this one has claimed: any former backend may need it. */
+  private adopt(formerBackends: readonly number[]): void {
+    for (const { address, key, flags } of this.table.read()) {
+      if (flags === ADDRESS_IS_KERNELS) continue;
+      this.current.add(address, key, flags, formerBackends);
+    }
+  }
+
+  private async renew(): Promise<void> {
+    const { configuration, published } = this;
+    if (configuration === undefined || published === undefined) return;
+    this.kernels = this.readKernelAddresses();
+    const wanted = claimsOf(configuration, published.runningIds, this.kernels);
+    const configured = wanted.size;
+    for (const { address, key, flags, backends } of this.current.values()) {
+      const needing = [...backends].filter((backend) => this.hasConnections(backend));
+      if (needing.length > 0) wanted.add(address, key, flags, needing);
+    }
+    const before = this.current.text();
+    if (wanted.text() !== before) await this.table.replace(wanted.values());
+    this.current = wanted;
+    this.hasFormer = wanted.size > configured;
+  }
+
+  private hasConnections(backend: number): boolean {
+    return sumBackend(this.memory, backend, BACKEND_ACTIVE) > 0;
+  }
+
+  private writeMacAddresses(): void {
+    const { words } = this.memory;
+    const interfaces = this.configuration?.interfaces.length ?? 0;
+    const mac = new DataView(new ArrayBuffer(6));
+    for (let i = 0; i < interfaces; i++) {
+      mac.setUint16(0, words[this.memory.interfaceWord(i, INTERFACE_MAC_HIGH)]);
+      mac.setInt32(2, words[this.memory.interfaceWord(i, INTERFACE_MAC_LOW)]);
+      this.table.setMacAddress(i, new Uint8Array(mac.buffer));
+    }
+  }
+}
+
+async function untilInForce(published: Published): Promise<void> {
+  const deadline = performance.now() + UNDER_WAY_MAX_MS;
+  while (published.isUnderWay && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, UNDER_WAY_POLL_MS));
+  }
+}

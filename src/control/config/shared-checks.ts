@@ -1,0 +1,41 @@
+// Checks of interfaces that stay the kernel's (`mode: shared`): that they are moved by a kind that can
+// take single frames away from the kernel, and that what the kernel has is not promised to others. What
+// weir takes of such an interface is in control/claims.ts.
+
+import type { CheckResult, ConfigurationParts } from './parts.ts';
+
+/** Adds what is wrong with shared interfaces to `result`. */
+export function sharedChecks(parts: ConfigurationParts, result: CheckResult): void {
+  kinds(parts, result);
+  controlAddresses(parts, result);
+}
+
+function kinds({ interfaces }: ConfigurationParts, { faults }: CheckResult): void {
+  interfaces.forEach(({ mode, kind, name }, index) => {
+    if (mode !== 'shared' || kind !== 'af-packet') return;
+    const message =
+      `${name ?? 'this interface'} cannot be shared with af-packet: packet sockets only copy ` +
+      "frames, so the kernel would also answer weir's, with a reset";
+    const suggestion = 'leave kind out (af-xdp is needed), or use mode: dedicated';
+    faults.push({ path: ['interfaces', index, 'kind'], message, suggestion });
+  });
+}
+
+/** The kernel answers for what it has itself: nothing of it would reach the control host's device. */
+function controlAddresses(
+  { interfaces, control }: ConfigurationParts,
+  { faults }: CheckResult,
+): void {
+  const hostOf = (cidr: string | undefined): string | undefined => cidr?.split('/')[0];
+  control?.addresses.forEach((text, index) => {
+    const owner = interfaces.find(({ mode, addresses }) => {
+      return (
+        mode === 'shared' && text !== undefined && addresses.map(hostOf).includes(hostOf(text))
+      );
+    });
+    if (owner === undefined) return;
+    const message = `${text} is the kernel's on ${owner.name ?? 'a shared interface'}, whose programs have it already`;
+    const path = ['control', 'addresses', index];
+    faults.push({ path, message, suggestion: 'take it out, or use mode: dedicated' });
+  });
+}

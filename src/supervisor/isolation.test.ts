@@ -1,0 +1,96 @@
+// Setting CPUs apart, on the machine's real interrupts where there is one that nothing uses and that may
+// be moved; and the order in which a partition is made, on a folder that takes what the kernel would.
+
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Log } from '../base/log.ts';
+import { onlineCpus } from '../sys/affinity.ts';
+import { makePartition, whyNoPartition } from '../sys/cpu-partition.ts';
+import { interfaceInterrupts, interruptCpus, setInterruptCpus } from '../sys/interrupts.ts';
+import { Isolation } from './isolation.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'weir-isolation-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+/** One that has never come in, and may be moved. */
+function idleInterrupt(): number | undefined {
+  const lines = readFileSync('/proc/interrupts', 'utf8').split('\n');
+  const cpus = onlineCpus();
+  for (const line of lines) {
+    const [number, ...rest] = line.trim().split(/\s+/);
+    if (!/^\d+:$/.test(number) || rest.slice(0, cpus.length).some((count) => count !== '0'))
+      continue;
+    const interrupt = Number.parseInt(number, 10);
+    if (setInterruptCpus(interrupt, interruptCpus(interrupt)) === '') return interrupt;
+  }
+  return undefined;
+}
+
+const idle = onlineCpus().length > 1 ? idleInterrupt() : undefined;
+if (idle === undefined) console.log('skipped: no idle interrupt that may be moved');
+
+describe('interrupts', () => {
+  it('an interface without hardware has none', () => {
+    expect(interfaceInterrupts('lo')).toEqual([]);
+    expect(interfaceInterrupts('no-such')).toEqual([]);
+  });
+
+  it.skipIf(idle === undefined)('are moved, and put back as they were', () => {
+    const interrupt = idle as number;
+    const before = interruptCpus(interrupt);
+    setInterruptCpus(interrupt, onlineCpus());
+    const [first, ...others] = onlineCpus();
+    const settings = {
+      cpus: [first],
+      interfaceNames: ['one'],
+      socketPath: join(folder, 'control.sock'),
+      interruptsOf: () => [interrupt],
+    };
+    new Isolation(settings, new Log('test')).apply();
+    expect(interruptCpus(interrupt)).toEqual(others);
+    // Killed here; the next one puts back what there was at first.
+    const next = new Isolation(settings, new Log('test'));
+    next.apply();
+    next.restore();
+    expect(interruptCpus(interrupt)).toEqual(onlineCpus());
+    expect(readdirSync(folder)).toEqual([]);
+    setInterruptCpus(interrupt, before);
+  });
+
+  it('says why one cannot be moved', () => {
+    expect(setInterruptCpus(999_999, [0])).toBe('ENOENT');
+    expect(interruptCpus(999_999)).toEqual([]);
+  });
+});
+
+describe('a partition', () => {
+  it('is not to be had where the group has no cpuset', () => {
+    expect(whyNoPartition(folder)).toContain('ENOENT');
+    writeFileSync(join(folder, 'cgroup.controllers'), 'cpu memory\n');
+    expect(whyNoPartition(folder)).toMatch(/cpuset/);
+    expect(makePartition([1], folder)).toEqual({ reason: whyNoPartition(folder) });
+    expect(existsSync(join(folder, 'weir-switching'))).toBe(false);
+  });
+
+  it('is a threaded group with the CPUs, isolated', () => {
+    writeFileSync(join(folder, 'cgroup.controllers'), 'cpuset\n');
+    const made = makePartition([2, 3], folder);
+    const group = join(folder, 'weir-switching');
+    expect(made).toEqual({ folder: group });
+    const content = Object.fromEntries(
+      readdirSync(group).map((file) => [file, readFileSync(join(group, file), 'utf8')]),
+    );
+    expect(content).toEqual({
+      'cgroup.type': 'threaded',
+      'cpuset.cpus': '2,3',
+      'cpuset.cpus.exclusive': '2,3',
+      'cpuset.cpus.partition': 'isolated',
+    });
+    expect(readFileSync(join(folder, 'cgroup.subtree_control'), 'utf8')).toBe('+cpuset');
+  });
+});
