@@ -65,6 +65,10 @@ const STATUS: Status = {
     switching: [SWITCHING, { ...SWITCHING, processor: 1, pid: 103, cpu: 3, restarts: 2 }],
   },
   controlHost: null,
+  applications: [
+    { name: 'names', state: 'running', packets: 1200 },
+    { name: 'guard', state: 'failed', packets: 3 },
+  ],
   interfaces: [
     {
       name: 'ext0',
@@ -154,6 +158,12 @@ describe('renderStatus', () => {
     expect(line(text, '10.2.0.99')).toBe('10.2.0.99 int0 – failed');
     expect(text).not.toContain('\u001b');
     expect(text).not.toContain('unaccounted');
+  });
+
+  it('names applications, and those that do not run', () => {
+    const wanted = 'applications names 1,200 packets guard failed (weir apps)';
+    expect(line(page(), 'applications')).toBe(wanted);
+    expect(line(page({ applications: [] }), 'applications')).toBeUndefined();
   });
 
   it('orders reasons by how often they occurred', () => {

@@ -31,6 +31,7 @@ export function renderStatus(status: Status, colors: Paint): string {
     processes(status, colors),
     interfaces(status.interfaces, colors),
     ...(status.controlHost === null ? [] : [controlHost(status.controlHost, colors)]),
+    ...(status.applications.length === 0 ? [] : [applications(status.applications, colors)]),
     ...status.services.map((service) => serviceLines(service, colors)),
     connections(status.connections, colors),
     packets(status, colors),
@@ -178,6 +179,15 @@ function controlHost(host: ControlHostStatus, colors: Paint): string[] {
   ];
   const about = `interface daemon ${daemon.pid}, ${restarts(daemon.restarts, colors)} restarts`;
   return [`${title}  ${colors.dim(about)}${again}`, ...table(columns, rows, colors)];
+}
+
+/** In one line; `weir apps` has the rest. */
+function applications(all: Status['applications'], colors: Paint): string[] {
+  const each = all.map(({ name, state, packets }) => {
+    const shown = state === 'running' ? `${count(packets)} packets` : colors.red(state);
+    return `${printable(name)} ${shown}`;
+  });
+  return [`${colors.bold('applications')}  ${each.join('  ')}  ${colors.dim('(weir apps)')}`];
 }
 
 function serviceLines(service: ServiceStatus, colors: Paint): string[] {

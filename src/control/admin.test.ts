@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type AdminActions, serveAdmin } from './admin.ts';
 import { callAdmin } from './admin-client.ts';
+import type { ApplicationView } from './application-view.ts';
 import type { ReloadResult } from './reload.ts';
 import type { Status } from './status.ts';
 
@@ -44,6 +45,26 @@ describe('the control socket', () => {
     });
     expect((await callAdmin(path, 'GET', '/healthz')).status).toBe(200);
     expect(await callAdmin(path, 'POST', '/v1/reload')).toEqual({ status: 200, body: DONE });
+  });
+
+  it('answers for applications, and restarts those that there are', async () => {
+    const view = { name: 'echo', state: 'failed' } as ApplicationView;
+    const restarted: string[] = [];
+    const restartApplication = async (name: string) => {
+      restarted.push(name);
+      return name === 'echo';
+    };
+    await serve({ applications: { applications: () => [view], restartApplication } });
+    expect(await callAdmin(path, 'GET', '/v1/applications')).toEqual({
+      status: 200,
+      body: { applications: [view] },
+    });
+    expect((await callAdmin(path, 'POST', '/v1/applications/echo/restart')).status).toBe(200);
+    expect(await callAdmin(path, 'POST', '/v1/applications/ecko/restart')).toMatchObject({
+      status: 404,
+      body: { code: 'ERR_APPLICATION_UNKNOWN', advice: 'did you mean echo?' },
+    });
+    expect(restarted).toEqual(['echo', 'ecko']);
   });
 
   it('answers 409 to a reload that was refused, 404 to what there is not', async () => {

@@ -140,6 +140,7 @@ export class ControlProcessor {
       configuration: this.running,
       ids: this.publisher.runningIds,
       formerBackends: this.publisher.formerBackends,
+      applications: applicationViews(memory, this.applications.plans()),
       generation: this.publisher.configurationGeneration,
       flips: this.publisher.generation,
       routing: routingStatus(this.publisher.routing, this.routing),

@@ -14,10 +14,18 @@ export interface Status {
   readonly interfaces: readonly InterfaceStatus[];
   /** The machine's own programs as an end point; null: not configured. */
   readonly controlHost: ControlHostStatus | null;
+  /** Network applications, in short; all there is to know of them: application-view.ts. */
+  readonly applications: readonly ApplicationStatus[];
   readonly totals: TotalsStatus;
   readonly connections: ConnectionsStatus;
   readonly services: readonly ServiceStatus[];
   readonly neighbors: readonly NeighborStatus[];
+}
+
+export interface ApplicationStatus {
+  readonly name: string;
+  readonly state: 'not loaded' | 'running' | 'broken' | 'failed' | 'hung';
+  readonly packets: number;
 }
 
 export interface ConfigurationStatus {

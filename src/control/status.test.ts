@@ -44,6 +44,7 @@ function sourcesOf(memory: MainMemory, publisher: Publisher): StatusSources {
     configuration: publisher.generation === 0 ? undefined : parsed(TEXT),
     ids: publisher.runningIds,
     formerBackends: publisher.formerBackends,
+    applications: [],
     generation: publisher.configurationGeneration,
     flips: publisher.generation,
     routing: { routes: 3, flips: 1, fromKernel: null, error: null },

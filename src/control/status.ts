@@ -23,6 +23,7 @@ import { NEIGHBOR_STATES } from '../tables/neighbor-entry.ts';
 import { NeighborTable, NOT_FOUND } from '../tables/neighbor-table.ts';
 import { formatMac } from '../wire/ethernet.ts';
 import { formatAddress } from '../wire/ipv4.ts';
+import type { ApplicationView } from './application-view.ts';
 import { backendKey, type Ids } from './compile-configuration.ts';
 import type { Configuration, ServiceConfiguration } from './config/schema.ts';
 import { controlHostStatus } from './control-host-status.ts';
@@ -52,6 +53,7 @@ export interface StatusSources {
   readonly ids: Ids;
   /** Numbers of backends that are configured no longer. */
   readonly formerBackends: readonly number[];
+  readonly applications: readonly ApplicationView[];
   /** Of the configuration, and of the configuration table, which is flipped by distributions too. */
   readonly generation: number;
   readonly flips: number;
@@ -85,6 +87,11 @@ export function buildStatus(sources: StatusSources): Status {
     interfaces: sources.plan.interfaceNames.map((name, i) =>
       interfaceStatus(memory, name, i, totals),
     ),
+    applications: sources.applications.map(({ name, state, totals }) => ({
+      name,
+      state,
+      packets: totals.packets,
+    })),
     controlHost:
       configuration?.control === undefined
         ? null
