@@ -5,7 +5,7 @@
 import { defineConfig } from 'vitest/config';
 
 const WAITING =
-  'test/scenario/{health,health-old-connections,drain,schedulers,load-sources,feedback-survives}.test.ts';
+  'test/scenario/{health,health-old-connections,drain,schedulers,load-sources,feedback-survives,passive-health}.test.ts';
 
 export default defineConfig({
   test: {

@@ -19,9 +19,6 @@ const IFREQ_SIZE = 40;
 const IFREQ_DATA = 16;
 const NAME_SIZE = 16;
 
-/** errno of a read or write on a descriptor whose device is gone: EBADFD. */
-export const DEVICE_GONE = 77;
-
 /** Opens the cable's end, without a device yet; inheritable, never waits. @throws SystemError */
 export function openTap(): number {
   let fd: number;
