@@ -20,7 +20,7 @@ import {
   backendCounters,
   backendCountersBase,
 } from '../tables/connection-backends.ts';
-import { formatAddress, PROTOCOL_TCP, parseAddress } from '../wire/ipv4.ts';
+import { formatAddress, PROTOCOL_TCP, PROTOCOL_UDP, parseAddress } from '../wire/ipv4.ts';
 import { Claims } from './claims.ts';
 import { backendKey } from './compile-configuration.ts';
 import { parsed, runningMemory, serviceText, takeOver } from './control.harness.ts';
@@ -153,6 +153,24 @@ it("claims the control host's addresses, though the kernel has them on its devic
   expect(bench.has(CLAIM_ADDRESS, own)).toBe(ADDRESS_IS_WEIRS);
   const faulty = `${file([])}\ncontrol: { addresses: [${HOST}/24] }`;
   expect(() => parsed(faulty)).toThrow(/is the kernel's on ext0/);
+});
+
+it('claims addresses of applications, and ports that they match on the host’s own', async () => {
+  const bench = new Bench();
+  const applications = [
+    `{ name: echo, module: ./echo.mjs, match: [{ protocol: udp, port: 7 }] }`,
+    `{ name: relay, module: ./r.mjs, addresses: [10.1.0.7], match: [{ address: ${HOST}, port: 40-42 }] }`,
+    `{ name: net, module: ./n.mjs, match: [{ address: 10.1.0.0/24, port: 9 }, { protocol: icmp }] }`,
+  ];
+  await bench.apply(`${file([])}\napplications: [${applications.join(', ')}]`);
+  const udp = (port: number) => {
+    const key = claimKey(CLAIM_SERVICE, PROTOCOL_UDP, port);
+    return bench.table.read().some((one) => one.key === key && one.address === parseAddress(HOST));
+  };
+  expect([7, 9, 39, 40, 42, 43].map(udp)).toEqual([true, false, false, true, true, false]);
+  expect(bench.has(CLAIM_SERVICE, HOST, 7)).toBeUndefined();
+  expect(bench.has(CLAIM_SERVICE, HOST, 41)).toBe(0);
+  expect(bench.has(CLAIM_ADDRESS, '10.1.0.7')).toBe(ADDRESS_IS_WEIRS);
 });
 
 it('a shared interface with af-packet is a fault that says why', () => {

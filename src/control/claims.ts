@@ -11,29 +11,18 @@ import { networkInterfaces } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import { INTERFACE_MAC_HIGH, INTERFACE_MAC_LOW } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
-import {
-  ADDRESS_IS_KERNELS,
-  ADDRESS_IS_WEIRS,
-  CLAIM_ADDRESS,
-  CLAIM_ENDPOINT,
-  CLAIM_SERVICE,
-  claimKey,
-} from '../sys/claims-map.ts';
-import type { ClaimEntry, ClaimsTable } from '../sys/claims-table.ts';
+import { ADDRESS_IS_KERNELS } from '../sys/claims-map.ts';
+import type { ClaimsTable } from '../sys/claims-table.ts';
 import { BACKEND_ACTIVE, sumBackend } from '../tables/connection-backends.ts';
 import { parseAddress } from '../wire/ipv4.ts';
-import { backendKey, type Ids, protocolNumber } from './compile-configuration.ts';
+import { ClaimSet, claimsOf } from './claim-set.ts';
+import type { Ids } from './compile-configuration.ts';
 import type { Configuration } from './config/schema.ts';
 
 const SWEEP_INTERVAL_MS = 1000;
 const UNDER_WAY_POLL_MS = 2;
 /** A processor that hangs does not hold up the others' services for longer. */
 const UNDER_WAY_MAX_MS = 1000;
-
-/** A claim, and the numbers of the backends whose connections need it. */
-interface Claim extends ClaimEntry {
-  readonly backends: ReadonlySet<number>;
-}
 
 /** What `Claims` asks the publisher. */
 export interface Published {
@@ -43,40 +32,6 @@ export interface Published {
   readonly isUnderWay: boolean;
 }
 
-class ClaimSet {
-  private readonly claims = new Map<string, Claim>();
-
-  /** What was there under the same name keeps its flags, and has these backends as well. */
-  add(address: number, key: number, flags: number, backends: Iterable<number> = []): void {
-    const name = nameOf({ address, key, flags });
-    const known = this.claims.get(name);
-    this.claims.set(name, {
-      address,
-      key,
-      flags: known?.flags ?? flags,
-      backends: new Set([...(known?.backends ?? []), ...backends]),
-    });
-  }
-
-  get size(): number {
-    return this.claims.size;
-  }
-
-  values(): Claim[] {
-    return [...this.claims.values()];
-  }
-
-  /** The same for sets that claim the same. */
-  text(): string {
-    const lines = this.values().map((claim) => `${nameOf(claim)} ${claim.flags}`);
-    return lines.sort().join('\n');
-  }
-}
-
-function nameOf({ address, key }: ClaimEntry): string {
-  return `${address} ${key}`;
-}
-
 /** Addresses that the kernel of this namespace has, whatever interface they are on. */
 export function kernelAddresses(): number[] {
   return Object.values(networkInterfaces()).flatMap((addresses) =>
@@ -84,43 +39,6 @@ export function kernelAddresses(): number[] {
       .filter(({ family }) => family === 'IPv4')
       .map(({ address }) => parseAddress(address)),
   );
-}
-
-function withoutPrefix(cidr: string): number {
-  return parseAddress(cidr.split('/')[0]);
-}
-
-/** The claims of a configuration, with the kernel's addresses as they are now. */
-function claimsOf(configuration: Configuration, ids: Ids, kernels: readonly number[]): ClaimSet {
-  const set = new ClaimSet();
-  // The first flags of an address count: the control host's are weir's, though the kernel has them on the
-  // pseudo-network device; a service's that is also the kernel's stays the kernel's.
-  for (const cidr of configuration.control?.addresses ?? []) {
-    set.add(withoutPrefix(cidr), claimKey(CLAIM_ADDRESS, 0, 0), ADDRESS_IS_WEIRS);
-  }
-  const configured = configuration.interfaces
-    .filter(({ mode }) => mode === 'shared')
-    .flatMap(({ addresses }) => addresses.map(withoutPrefix));
-  for (const address of [...configured, ...kernels]) {
-    set.add(address, claimKey(CLAIM_ADDRESS, 0, 0), ADDRESS_IS_KERNELS);
-  }
-  for (const service of configuration.services) {
-    const { name, backends, forwarding } = service;
-    const protocol = protocolNumber(service);
-    const numbers = backends.flatMap((backend) => {
-      return ids.backends.get(backendKey(name, backend.name)) ?? [];
-    });
-    const address = parseAddress(service.address);
-    set.add(address, claimKey(CLAIM_ADDRESS, 0, 0), ADDRESS_IS_WEIRS, numbers);
-    set.add(address, claimKey(CLAIM_SERVICE, protocol, service.port), 0, numbers);
-    if (forwarding !== 'nat') continue;
-    for (const backend of backends) {
-      const number = ids.backends.get(backendKey(name, backend.name));
-      const key = claimKey(CLAIM_ENDPOINT, protocol, backend.port);
-      set.add(parseAddress(backend.address), key, 0, number === undefined ? [] : [number]);
-    }
-  }
-  return set;
 }
 
 export class Claims {

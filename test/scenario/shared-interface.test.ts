@@ -42,7 +42,7 @@ describe.skipIf(reason !== undefined)('a shared interface', () => {
   }
 
   beforeAll(async () => {
-    network = new SharedNetwork();
+    network = new SharedNetwork(2);
     const { host, servers } = network;
     await startNginx(host, { port: KERNEL_PORT, morePorts: [CLAIMED_PORT] });
     for (const server of servers) await startNginx(server, { port: 80 });
@@ -84,7 +84,8 @@ describe.skipIf(reason !== undefined)('a shared interface', () => {
     };
     return {
       interfaces: [{ name: 'eth0', mode: 'shared', addresses: [`${HOST_ADDRESS}/24`] }],
-      limits: { connections: 65_536, frames: 4096 },
+      processors: { switching: 2 },
+      limits: { connections: 65_536, frames: 8192 },
       // For so long is a port claimed whose connections have ended.
       timeouts: { 'time-wait': '1s', 'fin-wait': '2s', close: '1s' },
       services: [
@@ -219,6 +220,14 @@ describe.skipIf(reason !== undefined)('a shared interface', () => {
     expectUnharmed(await kernels.stop());
     const report = await weirs.stop();
     expect(report.brokenConnections + report.connectErrors).toBe(0);
+    expect(answeredBy(HOST_ADDRESS, CLAIMED_PORT)).toMatch(/^b[12]$/);
+  });
+
+  it('is opened again when the interface was deleted and made anew', async () => {
+    network.remakeInterface();
+    await waitUntil('the program is there again', () => programNumber() !== undefined);
+    await waitUntil('weir answers', () => answeredBy(SERVICE_ADDRESS, 80) !== undefined, 20_000);
+    expect(answeredBy(HOST_ADDRESS, KERNEL_PORT)).toBe('host');
     expect(answeredBy(HOST_ADDRESS, CLAIMED_PORT)).toMatch(/^b[12]$/);
   });
 

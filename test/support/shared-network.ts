@@ -39,15 +39,18 @@ export class SharedNetwork {
   readonly servers: readonly LabHost[];
   private readonly namespaces: string[] = [];
   private readonly bridge: string;
+  private readonly queues: number;
   private readonly suffix: string;
 
+  /** @param queues receive and transmit queues of the host's interface */
   constructor(queues = 1) {
+    this.queues = queues;
     made += 1;
     this.suffix = made === 1 ? '' : `-${made}`;
     this.bridge = this.namespace('wire', []);
     const settings = 'stp_state 0 forward_delay 0 mcast_snooping 0';
     ipBatch([`link add br0 type bridge ${settings}`, 'link set br0 up'], this.bridge);
-    this.host = this.addHost('host', HOST_ADDRESS, [], queues);
+    this.host = this.addHost('host', HOST_ADDRESS, []);
     this.client = this.addHost('client', `${NETWORK}.5`, []);
     this.servers = ['21', '22'].map((last, i) =>
       this.addHost(`b${i + 1}`, `${NETWORK}.${last}`, SILENT),
@@ -75,8 +78,20 @@ export class SharedNetwork {
     return name;
   }
 
-  private addHost(name: string, address: string, settings: string[], queues = 1): LabHost {
+  /** Deletes the host's interface and makes it anew, with its address; all there is lost meanwhile. */
+  remakeInterface(): void {
+    ipBatch(['link del eth0'], this.host.namespace);
+    this.addCable('host', this.host.namespace, HOST_ADDRESS);
+  }
+
+  private addHost(name: string, address: string, settings: string[]): LabHost {
     const namespace = this.namespace(name, settings);
+    this.addCable(name, namespace, address);
+    return { name, namespace, address, addresses: [address] };
+  }
+
+  private addCable(name: string, namespace: string, address: string): void {
+    const queues = name === 'host' ? this.queues : 1;
     const count = `numrxqueues ${queues} numtxqueues ${queues}`;
     ipBatch([
       `link add eth0 ${count} netns ${namespace} type veth peer name ${name} ${count} netns ${this.bridge}`,
@@ -89,6 +104,5 @@ export class SharedNetwork {
     execute('ethtool', ['-K', name, ...off], { namespace: this.bridge, mayFail: true });
     ipBatch([`addr add ${address}/24 dev eth0`, 'link set eth0 up'], namespace);
     ipBatch([`link set ${name} master br0`, `link set ${name} up`], this.bridge);
-    return { name, namespace, address, addresses: [address] };
   }
 }
