@@ -59,6 +59,7 @@ const STATUS: Status = {
     reloadsRefused: 0,
   },
   routing: { routes: 3, flips: 1, fromKernel: null, error: null },
+  forwarding: { pairs: 0, sourceNat: null },
   processes: {
     supervisor: { pid: 100, alive: true },
     control: { pid: 101, restarts: 0 },

@@ -9,6 +9,7 @@ import type {
   InterfaceAddressInput,
   OwnAddressInput,
   ServiceInput,
+  SourceNatIds,
 } from '../tables/configuration-writer.ts';
 import {
   TIMEOUT_CLOSE,
@@ -24,6 +25,7 @@ import {
 } from '../tables/connection-states.ts';
 import { prefixMask } from '../tables/routing-builder.ts';
 import { PROTOCOL_TCP, PROTOCOL_UDP, parseAddress } from '../wire/ipv4.ts';
+import { answeredForSources, compileForwarding } from './compile-forwarding.ts';
 import { connectedRoutes, interfaceTowards } from './compile-routes.ts';
 import { backendsOfRule, compileRules } from './compile-rules.ts';
 import type { Configuration, ServiceConfiguration } from './config/schema.ts';
@@ -34,6 +36,8 @@ import { type SchedulerName, SelectionTables } from './selection-tables.ts';
 export interface Ids {
   readonly services: ReadonlyMap<string, number>;
   readonly backends: ReadonlyMap<string, number>;
+  /** Of connections with a translated source, if there are any. */
+  readonly sourceNat?: SourceNatIds | undefined;
 }
 
 /** What the master has decided about one backend (B3). */
@@ -92,8 +96,15 @@ export function compileConfiguration(
   return {
     services,
     interfaceAddresses: interfaceAddresses(configuration),
-    ownAddresses: [...answeredForControl(configuration), ...applicationAddresses(configuration)],
+    ownAddresses: [
+      ...answeredForControl(configuration),
+      ...answeredForSources(configuration),
+      ...applicationAddresses(configuration),
+    ],
     controlAddresses: controlAddresses(configuration),
+    forwarding: compileForwarding(configuration),
+    sourceNatIds: ids.sourceNat,
+    icmpErrorsPerSecond: configuration['rate-limits']['icmp-errors'],
     resetsPerSecond: configuration['rate-limits'].resets,
     echoRepliesPerSecond: configuration['rate-limits']['echo-replies'],
     defaultTimeouts: timeoutWords(configuration.timeouts),

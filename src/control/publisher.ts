@@ -18,6 +18,7 @@ import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
 import { writeConfigurationTable } from '../tables/configuration-writer.ts';
 import { BACKEND_CONNECTIONS, sumBackend } from '../tables/connection-backends.ts';
+import { sourceNatBackend, sourceNatService } from '../tables/forwarding-table.ts';
 import { assignIds } from '../tables/stable-ids.ts';
 import { parseAddress } from '../wire/ipv4.ts';
 import {
@@ -27,6 +28,7 @@ import {
   type Ids,
   protocolNumber,
 } from './compile-configuration.ts';
+import { hasSourceNat, SOURCE_NAT_NAME } from './compile-forwarding.ts';
 import { mergeRoutes, type RouteMap } from './compile-routes.ts';
 import type { Configuration } from './config/schema.ts';
 import { MemoryText } from './memory-text.ts';
@@ -101,12 +103,12 @@ export class Publisher {
     const base = this.configurationTable.activeOffset(this.generation) >> 2;
     this.ids = this.findIds(configuration, base);
     this.freedServices = unusedIds(
-      this.ids.services,
+      withUnnamed(this.ids.services, this.ids.sourceNat?.service),
       MAX_SERVICES,
       (id) => table.isServiceValid(words, base, id) !== 0,
     );
     this.freedBackends = unusedIds(
-      this.ids.backends,
+      withUnnamed(this.ids.backends, this.ids.sourceNat?.backend),
       MAX_BACKENDS,
       (id) =>
         table.isBackendValid(words, base, id) !== 0 ||
@@ -135,7 +137,10 @@ export class Publisher {
         if (found !== undefined) backends.set(backendKey(service.name, found.name), backend);
       }
     }
-    return { services, backends };
+    const service = sourceNatService(words, base);
+    const backend = sourceNatBackend(words, base);
+    if (service < 0 || backend < 0) return { services, backends };
+    return { services, backends, sourceNat: { service, backend } };
   }
 
   /**
@@ -158,21 +163,7 @@ export class Publisher {
         'make it smaller',
       );
     }
-    const services = assignIds(
-      this.ids.services,
-      configuration.services.map(({ name }) => name),
-      MAX_SERVICES,
-      this.freedServices,
-    );
-    const backends = assignIds(
-      this.ids.backends,
-      configuration.services.flatMap((service) =>
-        service.backends.map(({ name }) => backendKey(service.name, name)),
-      ),
-      MAX_BACKENDS,
-      this.freedBackends,
-    );
-    const ids = { services: services.ids, backends: backends.ids };
+    const { ids, freedServices, freedBackends } = this.assign(configuration);
     const input = compileConfiguration(configuration, ids, decide?.(ids), this.selections);
     await this.untilQuiescent();
     writeConfigurationTable(words, this.configurationTable.standbyOffset() >> 2, input);
@@ -184,9 +175,37 @@ export class Publisher {
     this.configurationTable.publish();
     this.memory.setHeader(HEADER_APPLIED_AT, Math.floor(Date.now() / 1000));
     this.ids = ids;
-    this.freedServices = services.freed;
-    this.freedBackends = backends.freed;
+    this.freedServices = freedServices;
+    this.freedBackends = freedBackends;
     return this.text.generation;
+  }
+
+  /** The numbers of everything that the configuration names, and of what it has no name for. */
+  private assign(configuration: Configuration) {
+    const { sourceNat } = this.ids;
+    const unnamed = hasSourceNat(configuration) ? [SOURCE_NAT_NAME] : [];
+    const services = assignIds(
+      withUnnamed(this.ids.services, sourceNat?.service),
+      [...configuration.services.map(({ name }) => name), ...unnamed],
+      MAX_SERVICES,
+      this.freedServices,
+    );
+    const names = configuration.services.flatMap((service) =>
+      service.backends.map(({ name }) => backendKey(service.name, name)),
+    );
+    const backends = assignIds(
+      withUnnamed(this.ids.backends, sourceNat?.backend),
+      [...names, ...unnamed],
+      MAX_BACKENDS,
+      this.freedBackends,
+    );
+    const [service, backend] = [services.ids, backends.ids].map((ids) => ids.get(SOURCE_NAT_NAME));
+    const ids: Ids = {
+      services: withoutUnnamed(services.ids),
+      backends: withoutUnnamed(backends.ids),
+      sourceNat: service === undefined || backend === undefined ? undefined : { service, backend },
+    };
+    return { ids, freedServices: services.freed, freedBackends: backends.freed };
   }
 
   /**
@@ -240,6 +259,16 @@ export class Publisher {
       await new Promise((resolve) => setTimeout(resolve, QUIESCENCE_POLL_MS));
     }
   }
+}
+
+function withUnnamed(ids: ReadonlyMap<string, number>, id: number | undefined) {
+  return id === undefined ? ids : new Map(ids).set(SOURCE_NAT_NAME, id);
+}
+
+function withoutUnnamed(ids: ReadonlyMap<string, number>): Map<string, number> {
+  const named = new Map(ids);
+  named.delete(SOURCE_NAT_NAME);
+  return named;
 }
 
 /** The numbers that are not among `ids` but that somebody may still name. */

@@ -10,6 +10,7 @@ export interface Status {
   readonly uptimeSeconds: number;
   readonly configuration: ConfigurationStatus;
   readonly routing: RoutingStatus;
+  readonly forwarding: ForwardingStatus;
   readonly processes: ProcessesStatus;
   readonly interfaces: readonly InterfaceStatus[];
   /** The machine's own programs as an end point; null: not configured. */
@@ -46,6 +47,21 @@ export interface RoutingStatus {
   readonly fromKernel: number | null;
   /** Why the kernel's latest routes are not in force; null: they are. */
   readonly error: string | null;
+}
+
+export interface ForwardingStatus {
+  /** Pairs of interfaces between which is forwarded. */
+  readonly pairs: number;
+  /** Connections with a translated source; null: none is translated. */
+  readonly sourceNat: {
+    readonly connectionsActive: number;
+    readonly connectionsTotal: number;
+    /** Outwards, and their replies. */
+    readonly packetsOut: number;
+    readonly bytesOut: number;
+    readonly packetsIn: number;
+    readonly bytesIn: number;
+  } | null;
 }
 
 export interface ProcessesStatus {

@@ -30,6 +30,7 @@ import { controlHostStatus } from './control-host-status.ts';
 import type {
   BackendStatus,
   ConnectionsStatus,
+  ForwardingStatus,
   InterfaceStatus,
   NeighborStatus,
   ProcessesStatus,
@@ -69,6 +70,7 @@ export function buildStatus(sources: StatusSources): Status {
   const startedAt = memory.header(layout.HEADER_STARTED_AT);
   const appliedAt = memory.header(layout.HEADER_APPLIED_AT);
   const services = configuration?.services.map((service) => serviceStatus(service, sources)) ?? [];
+  const forwarding = forwardingStatus(sources);
   const totals = readCounters(memory);
   return {
     state: isReady(memory, flips) ? 'ready' : 'starting',
@@ -83,6 +85,7 @@ export function buildStatus(sources: StatusSources): Status {
       reloadsRefused: memory.header(layout.HEADER_RELOADS_REFUSED),
     },
     routing: sources.routing,
+    forwarding,
     processes: processesStatus(sources),
     interfaces: sources.plan.interfaceNames.map((name, i) =>
       interfaceStatus(memory, name, i, totals),
@@ -97,9 +100,27 @@ export function buildStatus(sources: StatusSources): Status {
         ? null
         : controlHostStatus(memory, configuration.control, sources.monotonicMs),
     totals: totalsStatus(totals),
-    connections: connectionsStatus(sources, services),
+    connections: connectionsStatus(sources, services, forwarding),
     services,
     neighbors: neighborsStatus(memory, sources.plan.interfaceNames),
+  };
+}
+
+/** Outwards is from the "server" of their records, who is the host behind us. */
+function forwardingStatus({ memory, configuration, ids }: StatusSources): ForwardingStatus {
+  const pairs = configuration?.forwarding.length ?? 0;
+  if (ids.sourceNat === undefined) return { pairs, sourceNat: null };
+  const reading = readBackend(memory, ids.sourceNat.backend);
+  return {
+    pairs,
+    sourceNat: {
+      connectionsActive: reading.active,
+      connectionsTotal: reading.connections,
+      packetsOut: reading.packetsOut,
+      bytesOut: reading.bytesOut,
+      packetsIn: reading.packetsIn,
+      bytesIn: reading.bytesIn,
+    },
   };
 }
 
@@ -218,14 +239,16 @@ function totalsStatus({ single, verdicts, reasons }: CountersReading): TotalsSta
 function connectionsStatus(
   { memory, formerBackends }: StatusSources,
   services: readonly ServiceStatus[],
+  { sourceNat }: ForwardingStatus,
 ): ConnectionsStatus {
   const former = formerBackends.reduce(
     (sum, backend) => sum + sumBackend(memory, backend, BACKEND_ACTIVE),
     0,
   );
+  const others = former + (sourceNat?.connectionsActive ?? 0);
   return {
     capacity: memory.layout.connections,
-    live: services.reduce((sum, service) => sum + service.connectionsActive, former),
+    live: services.reduce((sum, service) => sum + service.connectionsActive, others),
     taken: sumCounter(memory, COUNTER_CONNECTIONS_TAKEN),
     halfOpen: sumCounter(memory, COUNTER_HALF_OPEN),
     inserted: sumCounter(memory, COUNTER_CONNECTIONS_INSERTED),

@@ -27,6 +27,8 @@ import { NO_WAY_OUT, type WayOut } from './way-out.ts';
 
 /** Bytes of the embedded transport header that every error carries (RFC 792). */
 const EMBEDDED_TRANSPORT_SIZE = 8;
+/** Where an echo request has its identifier. */
+const ECHO_IDENTIFIER = 4;
 /** Bytes of an embedded TCP header up to the end of its checksum. */
 const EMBEDDED_TCP_CHECKSUM_END = 18;
 
@@ -98,11 +100,14 @@ export class IcmpStage {
     const embedded = icmpv4.embeddedPacketOffset(context.transportOffset);
     if (!this.isEmbeddedReadable(embedded, context.packetEnd)) return reasons.BAD_ICMP;
     const protocol = ipv4.protocol(view, embedded);
-    if (protocol !== ipv4.PROTOCOL_TCP && protocol !== ipv4.PROTOCOL_UDP) {
+    const transport = (embedded + ipv4.headerLength(view, embedded)) | 0;
+    const isEcho = protocol === ipv4.PROTOCOL_ICMP;
+    if (!isEcho && protocol !== ipv4.PROTOCOL_TCP && protocol !== ipv4.PROTOCOL_UDP) {
       return reasons.ICMP_IGNORED;
     }
-    const transport = (embedded + ipv4.headerLength(view, embedded)) | 0;
-    const ports = view.getInt32(transport);
+    if (isEcho && icmpv4.type(view, transport) !== icmpv4.TYPE_ECHO) return reasons.ICMP_IGNORED;
+    // Of an echo request of a translated source the identifier, as source-nat.ts has recorded it.
+    const ports = isEcho ? icmpv4.identifier(view, transport) << 16 : view.getInt32(transport);
     const source = ipv4.source(view, embedded);
     const destination = ipv4.destination(view, embedded);
     const reversed = (ports << 16) | (ports >>> 16);
@@ -173,7 +178,9 @@ export class IcmpStage {
     end: number,
   ): void {
     const { view } = this.memory;
-    const portOffset = isDestination ? (transport + 2) | 0 : transport;
+    const isEcho = protocol === ipv4.PROTOCOL_ICMP;
+    const source = isEcho ? (transport + ECHO_IDENTIFIER) | 0 : transport;
+    const portOffset = isDestination ? (transport + 2) | 0 : source;
     const oldAddress = isDestination
       ? ipv4.destination(view, embedded)
       : ipv4.source(view, embedded);
@@ -183,10 +190,14 @@ export class IcmpStage {
     view.setUint16(portOffset, port);
     const header = ipv4.headerChecksum(view, embedded);
     ipv4.setHeaderChecksum(view, embedded, checksum.update32(header, oldAddress, address));
-    const difference = checksum.addDifferences(
-      checksum.difference32(oldAddress, address),
-      checksum.difference16(oldPort, port),
-    );
+    const ports = checksum.difference16(oldPort, port);
+    if (isEcho) {
+      const sum = icmpv4.checksum(view, transport);
+      icmpv4.setChecksum(view, transport, checksum.apply(sum, ports));
+      return;
+    }
+    const addresses = checksum.difference32(oldAddress, address);
+    const difference = checksum.addDifferences(addresses, ports);
     if (protocol === ipv4.PROTOCOL_TCP) {
       // TCP's checksum lies beyond the eight bytes that an error is sure to carry.
       if (end - transport < EMBEDDED_TCP_CHECKSUM_END) return;

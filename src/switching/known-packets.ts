@@ -12,7 +12,7 @@
 // the two together. Invariant: `forward` changes nothing before it is certain that the packet can leave here.
 
 import type { MainMemory } from '../memory/region.ts';
-import { FORWARDING_NAT } from '../tables/configuration-table.ts';
+import { FORWARDING_DSR } from '../tables/configuration-table.ts';
 import { type ConnectionTable, NOT_FOUND } from '../tables/connection-table.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as ethernet from '../wire/ethernet.ts';
@@ -181,7 +181,7 @@ export class KnownPackets {
         ipv4.destination(view, network),
         view.getInt32(transport),
         protocol,
-      ) && this.connections.forwarding(entry) === FORWARDING_NAT
+      ) && this.connections.forwarding(entry) !== FORWARDING_DSR
     );
   }
 }

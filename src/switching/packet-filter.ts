@@ -20,9 +20,11 @@ import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
 import {
   type ConnectionTable,
+  DIRECTION_TO_CLIENT,
   DIRECTION_TO_SERVER,
   NOT_FOUND,
 } from '../tables/connection-table.ts';
+import { icmpErrorsPerSecond } from '../tables/forwarding-table.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
@@ -30,7 +32,8 @@ import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
 import * as vlan from '../wire/vlan.ts';
 import type { ArpStage } from './arp-stage.ts';
-import { ControlStage, isHostsToJudge, isNotOurIcmp } from './control-stage.ts';
+import { ConnectionPackets } from './connection-packets.ts';
+import { isHostsToJudge, isNotOurIcmp } from './control-stage.ts';
 import type { FloodGuard } from './flood-guard.ts';
 import { IcmpStage } from './icmp-stage.ts';
 import type { KnownPackets } from './known-packets.ts';
@@ -40,9 +43,10 @@ import { RateLimiter } from './rate-limiter.ts';
 import { isForwardable, readHeaders } from './read-headers.ts';
 import * as reasons from './reasons.ts';
 import { writeReset } from './reset.ts';
-import { rewrite } from './rewrite.ts';
+import { RouterErrors } from './router-errors.ts';
 import type { Transmitter } from './transmitter.ts';
-import { NO_WAY_OUT, type WayOut } from './way-out.ts';
+import { UnclaimedStage } from './unclaimed-stage.ts';
+import type { WayOut } from './way-out.ts';
 
 /** What a filter works with; all of one switching processor. */
 export interface FilterParts {
@@ -68,10 +72,11 @@ export class PacketFilter {
   private readonly guard: FloodGuard;
   private readonly counters: Counters;
   private readonly transmitter: Transmitter;
-  private readonly wayOut: WayOut;
   private readonly arp: ArpStage;
   private readonly icmp: IcmpStage;
-  private readonly control: ControlStage;
+  private readonly unclaimed: UnclaimedStage;
+  private readonly packets: ConnectionPackets;
+  private readonly errors: RouterErrors;
   private readonly newConnection: NewConnection;
   /** The short way, for most of them. */
   readonly known: KnownPackets;
@@ -80,7 +85,6 @@ export class PacketFilter {
   private readonly macHighOf: Int32Array;
   private readonly macLowOf: Int32Array;
   private configuration = 0;
-  private routingGeneration = 0;
 
   constructor(parts: FilterParts) {
     const { memory, processor, connections, transmitter, wayOut } = parts;
@@ -92,7 +96,6 @@ export class PacketFilter {
     this.pool = parts.pool;
     this.known = parts.known;
     this.transmitter = transmitter;
-    this.wayOut = wayOut;
     this.arp = parts.arp;
     this.macHighOf = parts.macHighOf;
     this.macLowOf = parts.macLowOf;
@@ -100,17 +103,21 @@ export class PacketFilter {
     const seed = mix(memory.header(HEADER_HASH_SEED), processor + 1);
     this.newConnection = new NewConnection(memory, processor, connections, seed);
     this.icmp = new IcmpStage(memory, connections, transmitter, wayOut);
-    this.control = new ControlStage(memory, wayOut);
+    const errors = new RouterErrors(memory, transmitter, parts.macHighOf, parts.macLowOf);
+    this.errors = errors;
+    this.packets = new ConnectionPackets(memory, connections, wayOut, errors);
+    this.unclaimed = new UnclaimedStage(memory, connections, this.packets, wayOut, errors);
   }
 
   /** Other tables are active now: word index of the configuration table, generation of the routes. */
   useTables(configuration: number, routingGeneration: number, nowMs: number): void {
     const { words } = this.memory;
     this.configuration = configuration;
-    this.routingGeneration = routingGeneration;
     this.known.useRoutes(routingGeneration);
     this.resetLimiter.setRate(table.resetsPerSecond(words, configuration), nowMs);
-    this.control.limiter.setRate(table.resetsPerSecond(words, configuration), nowMs);
+    this.packets.useTables(configuration, routingGeneration);
+    this.unclaimed.control.limiter.setRate(table.resetsPerSecond(words, configuration), nowMs);
+    this.errors.limiter.setRate(icmpErrorsPerSecond(words, configuration), nowMs);
     this.icmp.echoLimiter.setRate(table.echoRepliesPerSecond(words, configuration), nowMs);
   }
 
@@ -182,15 +189,15 @@ export class PacketFilter {
 
   /** @hot */
   private decideIpv4(context: PacketContext, nowMs: number): number {
-    const { configuration, control } = this;
+    const { configuration, unclaimed } = this;
     const fault = readHeaders(this.memory.view, context); // 204
     if (fault !== reasons.CONTINUE) {
-      return isHostsToJudge(fault) ? control.claim(context, fault, configuration, nowMs) : fault;
+      return isHostsToJudge(fault) ? unclaimed.claim(context, fault, configuration, nowMs) : fault;
     }
     const { source, destination, ports, protocol } = context;
     if (protocol === ipv4.PROTOCOL_ICMP) {
       const reason = this.icmp.process(context, configuration, nowMs);
-      return isNotOurIcmp(reason) ? control.claim(context, reason, configuration, nowMs) : reason;
+      return isNotOurIcmp(reason) ? unclaimed.claim(context, reason, configuration, nowMs) : reason;
     }
     const entry = this.connections.lookup(source, destination, ports, protocol); // 212
     if (entry !== NOT_FOUND) return this.decideKnown(context, entry, nowMs);
@@ -202,7 +209,7 @@ export class PacketFilter {
     context.record = entry >> 1;
     context.direction = entry & 1;
     const isFirst = (context.tcpFlags & (tcp.FLAG_SYN | tcp.FLAG_ACK)) === tcp.FLAG_SYN;
-    if (isFirst && context.direction === DIRECTION_TO_SERVER) {
+    if (isFirst && context.direction === this.beginningSide(entry)) {
       if (this.connections.isReusableBySyn(context.record) && this.mayBegin(context)) {
         this.connections.remove(context.record);
         return this.decideUnknown(context, nowMs);
@@ -210,50 +217,13 @@ export class PacketFilter {
     }
     context.service = this.connections.service(entry);
     context.backend = this.connections.backend(entry);
-    return this.forward(context, entry, reasons.CONNECTION, nowMs);
+    return this.packets.forward(context, entry, reasons.CONNECTION, nowMs);
   }
 
-  /** Rewrites a packet as recorded (216, 220) and forwards it (224). @hot */
-  private forward(context: PacketContext, entry: number, reason: number, nowMs: number): number {
-    const { view } = this.memory;
-    const { connections } = this;
-    const { networkOffset, transportOffset } = context;
-    const isDirect = connections.forwarding(entry) === table.FORWARDING_DSR;
-    if (!isForwardable(view, networkOffset, isDirect)) return reasons.TTL_EXPIRED;
-    const length = (context.packetEnd - networkOffset) | 0;
-    if (context.protocol === ipv4.PROTOCOL_TCP) {
-      connections.updateTcp(entry, context.tcpFlags, nowMs, length);
-      connections.acknowledge(entry, tcp.acknowledgmentNumber(view, transportOffset));
-    } else {
-      connections.updateUdp(entry, nowMs, length);
-    }
-    if (!isDirect) rewrite(view, connections, entry, networkOffset, transportOffset);
-    if (!this.findWayOut(context, entry, isDirect, nowMs)) return context.reason;
-    return this.wayOut.send(context, reason, nowMs);
-  }
-
-  /** The remembered way out while it is fresh, else a new one. False: `context.reason` says why. @hot */
-  private findWayOut(
-    context: PacketContext,
-    entry: number,
-    isDirect: boolean,
-    nowMs: number,
-  ): boolean {
-    const { connections, routingGeneration } = this;
-    const remembered = connections.wayOut(entry);
-    if (
-      remembered !== NO_WAY_OUT &&
-      connections.wayOutGeneration(entry) === routingGeneration &&
-      this.wayOut.recall(context, remembered)
-    ) {
-      return true;
-    }
-    const isToServer = context.direction === DIRECTION_TO_SERVER;
-    const towards = isToServer || isDirect ? connections.newAddress(entry) : context.destination;
-    const found = this.wayOut.find(context, towards, nowMs);
-    if (found === NO_WAY_OUT) return false;
-    connections.setWayOut(entry, found, routingGeneration);
-    return true;
+  /** The direction of whoever began the connection. @hot */
+  private beginningSide(entry: number): number {
+    const isOutwards = this.connections.forwarding(entry) === table.FORWARDING_SOURCE_NAT;
+    return isOutwards ? DIRECTION_TO_CLIENT : DIRECTION_TO_SERVER;
   }
 
   /** A damaged segment must not end an old connection, nor one that cannot go on. @hot */
@@ -270,7 +240,7 @@ export class PacketFilter {
     const { configuration } = this;
     const { destination, ports, protocol, tcpFlags } = context;
     // Nobody else may speak in our name (RFC 1812 §5.3.8): the answers would come to ourselves.
-    if (!this.control.mayBeFrom(context, configuration)) return reasons.BAD_IP_SOURCE;
+    if (!this.unclaimed.control.mayBeFrom(context, configuration)) return reasons.BAD_IP_SOURCE;
     const port = ports & 0xffff;
     context.service = table.findService(words, configuration, destination, port, protocol); // 206
     if (context.service === table.NOT_FOUND) return this.refuseUnclaimed(context, nowMs);
@@ -316,7 +286,7 @@ export class PacketFilter {
     const refused = this.newConnection.begin(context, this.configuration, nowMs);
     if (refused === BEGUN) {
       context.direction = DIRECTION_TO_SERVER;
-      return this.forward(context, context.record << 1, reasons.NEW_CONNECTION, nowMs);
+      return this.packets.forward(context, context.record << 1, reasons.NEW_CONNECTION, nowMs);
     }
     if (context.protocol === ipv4.PROTOCOL_TCP) {
       if (refused === reasons.TABLE_FULL) {
@@ -337,7 +307,7 @@ export class PacketFilter {
     const { words } = this.memory;
     const { configuration } = this;
     const { source, destination, ports, protocol } = context;
-    const claimed = this.control.claim(context, reasons.NOT_OURS, configuration, nowMs);
+    const claimed = this.unclaimed.claim(context, reasons.NOT_OURS, configuration, nowMs);
     if (claimed !== reasons.NOT_OURS) return claimed;
     if (table.isOwnAddress(words, configuration, destination) !== 0) {
       return this.refuse(context, reasons.RESET_INVALID_SERVICE, nowMs);

@@ -152,6 +152,13 @@ export class WayOut {
     return hop;
   }
 
+  /** Whether the packet is no longer than the interface that was noted takes. @hot */
+  fits(context: PacketContext): boolean {
+    const { egress, networkOffset, packetEnd } = context;
+    const mtu = this.memory.words[this.memory.interfaceWord(egress, INTERFACE_MTU)];
+    return packetEnd - networkOffset <= mtu;
+  }
+
   /**
    * Sends the frame the way that `find` noted. `reason` is what the packet is counted under if it
    * leaves now or later.

@@ -14,6 +14,8 @@
 //   interface addresses     64 × MAX_INTERFACES count, then (address, prefix length) × 31
 //   backend lists           MAX_BACKENDS        backend ids, service after service
 //   rules                   32 × MAX_RULES      service after service, in the order they are tried
+//   forwarding pairs        MAX_INTERFACES²     by ingress, then egress: 0 none, else rule + 1
+//   forwarding rules        4 × MAX_FORWARDING  0 source address, 0 = kept  1 its first port  2 ports
 //   selection pool          the rest            backend ids: selection tables, lists of rules' pools
 //
 //   service word: 0 valid  1 address  2 port  3 protocol  4 forwarding  5 scheduler
@@ -51,6 +53,11 @@ export const NOT_FOUND = -1;
 export const FORWARDING_NAT = 0;
 /** Direct server return: only the MAC address is rewritten; we never see the replies. */
 export const FORWARDING_DSR = 1;
+/**
+ * A connection that began behind us: the side that answers is the record's client, the address and port
+ * that its source was translated to are the service's, and the host that began it is the server.
+ */
+export const FORWARDING_SOURCE_NAT = 2;
 
 // How a service's backends are chosen (switching/choose-backend.ts). "Weighted" tells what control is
 // to put into the selection table; where connections are counted, the weight of the record counts too.
@@ -87,6 +94,8 @@ export const TIMEOUT_WORDS = 16;
 export const MAX_ADDRESSES_PER_INTERFACE = 31;
 /** Most records of rules of all services: one for each client network of each rule. */
 export const MAX_RULES = 4096;
+/** Most pairs of interfaces between which is forwarded. */
+export const MAX_FORWARDING = 256;
 /** Most entries of the own address lookup; half of its slots. */
 export const MAX_OWN_ADDRESSES = 8192;
 
@@ -100,6 +109,7 @@ export const ENDPOINT_LOOKUP_SLOTS = MAX_BACKENDS * 2;
 export const OWN_LOOKUP_SLOTS = MAX_OWN_ADDRESSES * 2;
 export const INTERFACE_WORDS = 64;
 export const RULE_WORDS = 32;
+export const FORWARDING_WORDS = 4;
 
 export const SERVICES = HEADER_WORDS;
 export const BACKENDS = SERVICES + SERVICE_WORDS * MAX_SERVICES;
@@ -109,7 +119,9 @@ export const OWN_LOOKUP = ENDPOINT_LOOKUP + LOOKUP_WORDS * ENDPOINT_LOOKUP_SLOTS
 export const INTERFACE_ADDRESSES = OWN_LOOKUP + LOOKUP_WORDS * OWN_LOOKUP_SLOTS;
 export const BACKEND_LISTS = INTERFACE_ADDRESSES + INTERFACE_WORDS * MAX_INTERFACES;
 export const RULES = BACKEND_LISTS + MAX_BACKENDS;
-export const SELECTION_POOL = RULES + RULE_WORDS * MAX_RULES;
+export const FORWARDING_PAIRS = RULES + RULE_WORDS * MAX_RULES;
+export const FORWARDING_RULES = FORWARDING_PAIRS + MAX_INTERFACES * MAX_INTERFACES;
+export const SELECTION_POOL = FORWARDING_RULES + FORWARDING_WORDS * MAX_FORWARDING;
 export const CONFIGURATION_TABLE_WORDS = CONFIGURATION_TABLE_SIZE / 4;
 /** Positions that all selection tables and lists of rules together may have: about 1.4 million. */
 export const SELECTION_POOL_CAPACITY = CONFIGURATION_TABLE_WORDS - SELECTION_POOL;
@@ -127,6 +139,12 @@ export const CONFIGURATION_ADDRESSES = 6;
 export const CONFIGURATION_ENDING = 7;
 /** Records of rules. */
 export const CONFIGURATION_RULES = 8;
+export const CONFIGURATION_ICMP_ERRORS_PER_SECOND = 9;
+/** Numbers, plus 1, under which connections with a translated source count; 0: there are none. */
+export const CONFIGURATION_SOURCE_NAT_SERVICE = 10;
+export const CONFIGURATION_SOURCE_NAT_BACKEND = 11;
+/** Two words, a bit for each interface from which something is forwarded. */
+export const CONFIGURATION_FORWARDING_FROM = 12;
 export const CONFIGURATION_DEFAULT_TIMEOUTS = 16;
 
 // Words of a service.
@@ -150,6 +168,11 @@ export const SERVICE_TIMEOUTS = 16;
 
 /** A TCP segment of no connection begins one: after its connection was ended to be moved. */
 export const SERVICE_ADOPTS_CONNECTIONS = 1;
+
+// Words of a forwarding rule.
+export const FORWARDING_SOURCE = 0;
+export const FORWARDING_FIRST_PORT = 1;
+export const FORWARDING_PORT_COUNT = 2;
 
 // Words of a backend.
 export const BACKEND_VALID = 0;

@@ -11,6 +11,7 @@ import { WeirError } from '../base/errors.ts';
 import { hashText } from '../base/hash.ts';
 import { MAX_BACKENDS, MAX_INTERFACES, MAX_SERVICES } from '../memory/layout.ts';
 import * as table from './configuration-table.ts';
+import { type ForwardingInput, type SourceNatIds, writeForwarding } from './forwarding-writer.ts';
 import {
   checkRules,
   type PoolInput,
@@ -21,6 +22,7 @@ import {
   writeRules,
 } from './rule-writer.ts';
 
+export type { ForwardingInput, SourceNatIds } from './forwarding-writer.ts';
 export type { PoolInput, RuleInput } from './rule-writer.ts';
 
 export interface BackendInput {
@@ -89,6 +91,9 @@ export interface ConfigurationInput {
   readonly ownAddresses?: readonly OwnAddressInput[];
   /** Addresses of the control host, as int32: each also one of ours in one of the ways above. */
   readonly controlAddresses?: readonly number[];
+  readonly forwarding?: readonly ForwardingInput[];
+  readonly sourceNatIds?: SourceNatIds | undefined;
+  readonly icmpErrorsPerSecond?: number;
   readonly resetsPerSecond: number;
   readonly echoRepliesPerSecond: number;
   /** For connections whose service is gone: milliseconds by TIMEOUT_*. */
@@ -128,6 +133,7 @@ export function writeConfigurationTable(
   words[base + table.CONFIGURATION_SELECTION_WORDS] = selectionOffset - table.SELECTION_POOL;
   words[base + table.CONFIGURATION_RESETS_PER_SECOND] = input.resetsPerSecond;
   words[base + table.CONFIGURATION_ECHO_REPLIES_PER_SECOND] = input.echoRepliesPerSecond;
+  writeForwarding(words, base, input);
   words[base + table.CONFIGURATION_ADDRESSES] = hashAddresses(input);
   words[base + table.CONFIGURATION_ENDING] = endingBackends(input);
   words[base + table.CONFIGURATION_RULES] = ruleNumber;
@@ -169,6 +175,8 @@ function checkCapacities(input: ConfigurationInput): void {
     (sum, service) => sum + service.selection.length + poolWords(service),
     0,
   );
+  const pairs = input.forwarding?.length ?? 0;
+  requireRoom('pairs to forward between', pairs, table.MAX_FORWARDING, 'forward between fewer');
   const rules = services.reduce((sum, service) => sum + ruleRecords(service), 0);
   requireRoom('services', services.length, MAX_SERVICES, 'configure fewer services');
   requireRoom('backends', backends, MAX_BACKENDS, 'configure fewer backends');

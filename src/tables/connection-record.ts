@@ -87,7 +87,6 @@ export const LIFE_CLOSING = 8;
 export const LIFE_SECOND_BOOK = 1 << 31;
 
 export const DIRECTION_TO_SERVER = 0;
-/** @public The other direction, by name. */
 export const DIRECTION_TO_CLIENT = 1;
 
 /** Instead of their protocol numbers in templates of TCP and of UDP services. */

@@ -33,6 +33,7 @@ import {
   backendFlags,
   endingBackendCount,
   FORWARDING_DSR,
+  FORWARDING_SOURCE_NAT,
   SERVICE_ADOPTS_CONNECTIONS,
   serviceFlags,
   timeoutMs,
@@ -302,7 +303,9 @@ export class ConnectionSweep {
   private isSettled(state: number, line: number): boolean {
     if (state === STATE_ESTABLISHED) return true;
     if (state !== STATE_UDP) return false;
-    if ((this.words[line + record.LINE_PORT] & 0xff) === FORWARDING_DSR) return true;
+    const forwarding = this.words[line + record.LINE_PORT] & 0xff;
+    if (forwarding === FORWARDING_DSR) return true;
+    if (forwarding === FORWARDING_SOURCE_NAT) return this.words[line + record.LINE_MARKS] !== 0;
     return this.words[line + record.LINE_WORDS + record.LINE_MARKS] !== 0;
   }
 }

@@ -12,7 +12,7 @@
 // entries. `enterTurn` comes before anything else in a turn, `leave` before sleeping.
 
 import type { MainMemory } from '../memory/region.ts';
-import { FORWARDING_DSR } from './configuration-table.ts';
+import { FORWARDING_DSR, FORWARDING_SOURCE_NAT } from './configuration-table.ts';
 import { ConnectionAnswers } from './connection-answers.ts';
 import {
   BACKEND_PACKETS_IN,
@@ -37,7 +37,7 @@ import {
 } from './connection-states.ts';
 
 export { NOT_FOUND } from './connection-index.ts';
-export { DIRECTION_TO_SERVER } from './connection-record.ts';
+export { DIRECTION_TO_CLIENT, DIRECTION_TO_SERVER } from './connection-record.ts';
 
 // Results of `publish`; any that is not negative is the entry of the connection that is there already.
 export const PUBLISHED = -1;
@@ -387,7 +387,9 @@ export class ConnectionTable {
     }
     const client = this.words[line + record.LINE_MARKS];
     if ((port & 0xff) === FORWARDING_DSR) return tcpStateOneSided(client);
-    return tcpState(client, this.words[line + record.LINE_WORDS + record.LINE_MARKS]);
+    const server = this.words[line + record.LINE_WORDS + record.LINE_MARKS];
+    const isOutwards = (port & 0xff) === FORWARDING_SOURCE_NAT;
+    return isOutwards ? tcpState(server, client) : tcpState(client, server);
   }
 
   /** Whether a SYN of the same key begins a new connection: remove this one, insert anew. @hot */

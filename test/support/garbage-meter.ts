@@ -18,7 +18,14 @@ import { type FrameSource, PcapQueue } from '../../src/netif/pcap.ts';
 import { SwitchingProcessor } from '../../src/switching/processor.ts';
 import { moduleFile, planOf, runApplications } from './application-bench.ts';
 import { HOST } from './host-end.ts';
-import { MIX, MIX_CONTROL, MIX_ROUTES, MIX_SERVICES, makeNew } from './packet-mix.ts';
+import {
+  MIX,
+  MIX_CONTROL,
+  MIX_FORWARDING,
+  MIX_ROUTES,
+  MIX_SERVICES,
+  makeNew,
+} from './packet-mix.ts';
 import { DEFAULT_SERVICES, EXT, INT, SwitchBench } from './switch-bench.ts';
 
 /** Packets for each millisecond of the switch's clock. */
@@ -93,6 +100,7 @@ const bench = await SwitchBench.create({
   configuration: {
     services: [...DEFAULT_SERVICES, ...MIX_SERVICES],
     routes: MIX_ROUTES,
+    forwarding: MIX_FORWARDING,
     control: MIX_CONTROL,
     timeouts: { udp: 1 },
     'rate-limits': RATE_LIMITS,

@@ -14,6 +14,7 @@ import {
   answer,
   CLIENT_PORT,
   fromClient,
+  fromServer,
   icmpFromClient,
   query,
   reply,
@@ -81,6 +82,13 @@ export const MIX_ROUTES = [
   { to: '192.0.2.192/27', type: 'unreachable' },
   { to: '192.0.2.224/27', type: 'prohibit' },
 ];
+/** From the servers' side with translated sources, to it without. */
+export const MIX_FORWARDING = [
+  { from: 'int0', to: 'ext0', source: '10.1.0.3', 'source-ports': '2000-3999' },
+  { from: 'ext0', to: 'int0' },
+];
+/** No port of a service's. */
+const INNER_PORT = 700;
 const REFUSED = ['192.0.2.129', '192.0.2.193', '192.0.2.225'];
 
 /** The control host's; its programs speak to everybody. */
@@ -115,6 +123,8 @@ const newSyn = (ip: Ipv4Spec, destinationPort: number) =>
   );
 const newQuery = (destinationPort: number) =>
   query({ sourcePort: FIRST_PORT, destinationPort, checksum: 0 }).payload('who?');
+const outwards = (ip: Ipv4Spec = {}) => fromServer(ip, B2);
+const inwards = (ip: Ipv4Spec = {}) => fromClient({ destination: B2, ...ip });
 const foreignArp = packet()
   .ethernet({ source: macOf('10.1.0.200'), destination: 'ff:ff:ff:ff:ff:ff' })
   .arp({
@@ -143,6 +153,11 @@ const SINGLE: readonly (readonly [number, PacketBuilder | Uint8Array<ArrayBuffer
   [EXT, request({ ...SYN, flags: ['SYN', 'FIN'] })],
   [EXT, query({}, { source: STRANGER })],
   [INT, reply({}, { destination: STRANGER })],
+  [EXT, inwards().udp({ destinationPort: INNER_PORT })],
+  [EXT, inwards({ protocol: 47 }).payload('x'.repeat(40))],
+  [EXT, inwards({ timeToLive: 1 }).udp({ destinationPort: INNER_PORT })],
+  [INT, outwards({ destination: STRANGER }).udp({ sourcePort: INNER_PORT })],
+  [INT, outwards().icmp({ type: 8, identifier: 5 })],
   ...REFUSED.flatMap(
     (host) =>
       [
@@ -210,6 +225,11 @@ export const MIX: readonly MixedPacket[] = [
     bytes: each.bytes(),
     isNew: true,
   })),
+  {
+    side: INT,
+    bytes: outwards().udp({ sourcePort: FIRST_PORT, destinationPort: 53, checksum: 0 }).bytes(),
+    isNew: true,
+  },
 ];
 
 /** Gives a packet that shall be new its next port: `number` counts from 0. */

@@ -119,6 +119,7 @@ services: [{ name: s, address: 10.1.0.9, protocol: tcp, port: 80, backends: [{ n
       processors: `${base}processors: { switching: 2 }`,
       limits: `${base}limits: { frames: 512 }`,
       routing: `${base}routing: { follow: true }`,
+      forwarding: `${base}forwarding: [{ from: b, to: a }]`,
       routes: `${base}routes: [{ to: default, via: 10.1.0.254 }]`,
       timeouts: `${base}timeouts: { udp: 5 }`,
       'rate-limits': `${base}rate-limits: { resets: 5 }`,

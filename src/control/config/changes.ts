@@ -72,7 +72,7 @@ export function describeChanges(before: Configuration, after: Configuration): st
       lines.push(...paths.map((path) => `${path}: changed, it is set up anew`));
     }
   }
-  for (const key of ['routing', 'rate-limits', 'resource-manager'] as const) {
+  for (const key of ['routing', 'forwarding', 'rate-limits', 'resource-manager'] as const) {
     for (const path of changedPaths(before[key], after[key], key)) lines.push(`${path}: changed`);
   }
   for (const path of needsRestart(before, after)) lines.push(`${path}: changed, needs a restart`);

@@ -10,6 +10,7 @@ import { applicationChecks } from './application-checks.ts';
 import { capacityChecks } from './capacity-checks.ts';
 import { controlChecks } from './control-checks.ts';
 import type { Path } from './faults.ts';
+import { forwardingChecks } from './forwarding-checks.ts';
 import { parseIpv4 } from './ipv4-text.ts';
 import { networkChecks } from './network-checks.ts';
 import type {
@@ -48,6 +49,7 @@ export function crossChecks(parts: ConfigurationParts, availableCpus: AvailableC
   applicationChecks(parts, result);
   capacityChecks(parts, result);
   networkChecks(parts, result);
+  forwardingChecks(parts, result);
   controlChecks(parts, result);
   sharedChecks(parts, result);
   processorChecks(parts, availableCpus, result);

@@ -776,7 +776,7 @@ describe('parseConfiguration', () => {
       idle: 'adaptive',
       isolate: 'auto',
     });
-    expect(configuration?.['rate-limits']).toEqual({ resets: 1000, 'echo-replies': 1000 });
+    expect(configuration?.['rate-limits']).toMatchObject({ resets: 1000, 'echo-replies': 1000 });
   });
 
   it('fills in what depends on other values, and full names for aliases', () => {

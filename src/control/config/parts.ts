@@ -41,6 +41,7 @@ export interface ConfigurationParts {
   readonly routes: RoutePart[];
   readonly services: ServicePart[];
   readonly routing: Fields<typeof SHAPES.routing>;
+  readonly forwarding: Fields<typeof SHAPES.forwarding>[];
   readonly processors: ProcessorsPart;
   readonly limits: LimitsPart;
   /** Absent when there is none. */
@@ -62,6 +63,7 @@ export function validParts(data: unknown): ConfigurationParts {
       backends: list(item, 'backends').map((backend) => fields(SHAPES.backend, backend)),
     })),
     routing: fields(SHAPES.routing, property(data, 'routing')),
+    forwarding: list(data, 'forwarding').map((item) => fields(SHAPES.forwarding, item)),
     processors: fields(SHAPES.processors, property(data, 'processors')),
     limits: fields(SHAPES.limits, property(data, 'limits')),
     control: controlPart(property(data, 'control')),

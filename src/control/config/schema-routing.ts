@@ -5,6 +5,8 @@
 import { z } from 'zod';
 import { hostAddress, network } from './schema-values.ts';
 
+const PORTS = /^[0-9]{1,5}-[0-9]{1,5}$/;
+
 const METRIC_MAX = 0xffff_ffff;
 
 export const routeShape = {
@@ -36,4 +38,19 @@ export const routingShape = {
     .max(0xffff_ffff)
     .default(TABLE_MAIN)
     .describe("Number of the kernel's table; 254 is main."),
+};
+
+export const forwardingShape = {
+  from: z.string().describe('Interface on which packets come in that no service claims.'),
+  to: z.string().describe('Interface on which they may leave, if the routes say so.'),
+  source: hostAddress('10.1.0.1')
+    .optional()
+    .describe(
+      'Address of ours that their source is translated to; without it nothing is translated.',
+    ),
+  'source-ports': z
+    .string()
+    .regex(PORTS, { error: 'a range of ports is expected, such as 1024-65535' })
+    .default('1024-65535')
+    .describe('Ports that translated sources are given.'),
 };

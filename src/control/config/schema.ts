@@ -26,7 +26,7 @@ import {
   resourceManagerShape,
 } from './schema-distribution.ts';
 import { healthShape, ON_DOWN, passiveHealthShape } from './schema-health.ts';
-import { routeShape, routingShape } from './schema-routing.ts';
+import { forwardingShape, routeShape, routingShape } from './schema-routing.ts';
 import { payloadShape, ruleShape } from './schema-rules.ts';
 import {
   DEFAULT_TIMEOUTS,
@@ -124,6 +124,12 @@ const limitsShape = {
 const rateLimitsShape = {
   resets: z.int().min(0).max(1_000_000).default(1000).describe('TCP resets sent.'),
   'echo-replies': z.int().min(0).max(1_000_000).default(1000).describe('Answers to ping.'),
+  'icmp-errors': z
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .default(1000)
+    .describe('ICMP errors about packets that are forwarded without a service.'),
 };
 
 const backendShape = {
@@ -268,6 +274,10 @@ export const configurationSchema = z
       .strictObject(routingShape)
       .prefault({})
       .describe('Routes that routing programs put into the kernel.'),
+    forwarding: z
+      .array(z.strictObject(forwardingShape))
+      .default([])
+      .describe('Between which interfaces packets are routed that no service claims.'),
     processors: z.strictObject(processorsShape).prefault({}).describe('The processors.'),
     limits: z.strictObject(limitsShape).prefault({}).describe('Sizes, fixed at start.'),
     timeouts: z
@@ -299,6 +309,7 @@ export const SHAPES = {
   interface: interfaceShape,
   route: routeShape,
   routing: routingShape,
+  forwarding: forwardingShape,
   processors: processorsShape,
   limits: limitsShape,
   service: serviceShape,
@@ -314,6 +325,7 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   'interfaces[]': Object.keys(interfaceShape),
   'routes[]': Object.keys(routeShape),
   routing: Object.keys(routingShape),
+  'forwarding[]': Object.keys(forwardingShape),
   processors: Object.keys(processorsShape),
   limits: Object.keys(limitsShape),
   timeouts: timeoutNames,

@@ -1,0 +1,54 @@
+// Whose a sound packet is that no service and no connection of TCP or UDP has claimed: an echo of a connection
+// whose source is translated, the control host's, or one that is only to be forwarded. In this order, because
+// an address can be the control host's and stand for hosts behind us too.
+
+import type { MainMemory } from '../memory/region.ts';
+import { type ConnectionTable, NOT_FOUND } from '../tables/connection-table.ts';
+import * as forwarding from '../tables/forwarding-table.ts';
+import type { ConnectionPackets } from './connection-packets.ts';
+import { ControlStage, isNotOurIcmp } from './control-stage.ts';
+import { ForwardingStage } from './forwarding-stage.ts';
+import type { PacketContext } from './packet-context.ts';
+import * as reasons from './reasons.ts';
+import type { RouterErrors } from './router-errors.ts';
+import { SourceNat } from './source-nat.ts';
+import type { WayOut } from './way-out.ts';
+
+export class UnclaimedStage {
+  readonly control: ControlStage;
+  private readonly memory: MainMemory;
+  private readonly sourceNat: SourceNat;
+  private readonly forwarding: ForwardingStage;
+
+  constructor(
+    memory: MainMemory,
+    connections: ConnectionTable,
+    packets: ConnectionPackets,
+    wayOut: WayOut,
+    errors: RouterErrors,
+  ) {
+    this.memory = memory;
+    this.control = new ControlStage(memory, wayOut);
+    this.sourceNat = new SourceNat(memory, connections, packets, wayOut);
+    this.forwarding = new ForwardingStage(memory, wayOut, errors, this.sourceNat);
+  }
+
+  /**
+   * @param otherwise the reason under which it ends if it is nobody's
+   * @returns a reason or WAITING. @hot
+   */
+  claim(context: PacketContext, otherwise: number, configuration: number, nowMs: number): number {
+    if (isNotOurIcmp(otherwise) && this.mayBeTranslated(configuration)) {
+      const echoed = this.sourceNat.forwardEcho(context, nowMs);
+      if (echoed !== reasons.CONTINUE) return echoed;
+    }
+    const claimed = this.control.claim(context, otherwise, configuration, nowMs);
+    if (claimed !== otherwise) return claimed;
+    return this.forwarding.claim(context, otherwise, configuration, nowMs);
+  }
+
+  /** @hot */
+  private mayBeTranslated(configuration: number): boolean {
+    return forwarding.sourceNatService(this.memory.words, configuration) !== NOT_FOUND;
+  }
+}

@@ -1,0 +1,65 @@
+// What is forwarded though no service and no connection claims it, as the filter reads it: pairs of
+// interfaces, each with the address that sources are translated to, if any. Part of the configuration table;
+// byte map: configuration-layout.ts. A rule is named by the index of its first word, 0: none.
+
+import { MAX_INTERFACES } from '../memory/layout.ts';
+import {
+  CONFIGURATION_FORWARDING_FROM,
+  CONFIGURATION_ICMP_ERRORS_PER_SECOND,
+  CONFIGURATION_SOURCE_NAT_BACKEND,
+  CONFIGURATION_SOURCE_NAT_SERVICE,
+  FORWARDING_FIRST_PORT,
+  FORWARDING_PAIRS,
+  FORWARDING_PORT_COUNT,
+  FORWARDING_RULES,
+  FORWARDING_SOURCE,
+  FORWARDING_WORDS,
+} from './configuration-layout.ts';
+
+/** Whether anything that comes in on an interface is forwarded. @hot */
+export function isForwardedFrom(words: Int32Array, base: number, ingress: number): boolean {
+  const word = words[base + CONFIGURATION_FORWARDING_FROM + (ingress >> 5)];
+  return ((word >>> (ingress & 31)) & 1) !== 0;
+}
+
+/** The rule for what goes from one interface to another, or 0. @hot */
+export function forwardingRule(
+  words: Int32Array,
+  base: number,
+  ingress: number,
+  egress: number,
+): number {
+  const number = words[base + FORWARDING_PAIRS + Math.imul(ingress, MAX_INTERFACES) + egress];
+  if (number === 0) return 0;
+  return (base + FORWARDING_RULES + Math.imul(number - 1, FORWARDING_WORDS)) | 0;
+}
+
+/** The address that sources are translated to, or 0: they are kept. @hot */
+export function translatedSource(words: Int32Array, rule: number): number {
+  return words[rule + FORWARDING_SOURCE];
+}
+
+/** @hot */
+export function firstTranslatedPort(words: Int32Array, rule: number): number {
+  return words[rule + FORWARDING_FIRST_PORT];
+}
+
+/** @hot */
+export function translatedPortCount(words: Int32Array, rule: number): number {
+  return words[rule + FORWARDING_PORT_COUNT];
+}
+
+/** Service number of connections with a translated source, or -1: there are none. @hot */
+export function sourceNatService(words: Int32Array, base: number): number {
+  return (words[base + CONFIGURATION_SOURCE_NAT_SERVICE] - 1) | 0;
+}
+
+/** Backend number of connections with a translated source, or -1: there are none. @hot */
+export function sourceNatBackend(words: Int32Array, base: number): number {
+  return (words[base + CONFIGURATION_SOURCE_NAT_BACKEND] - 1) | 0;
+}
+
+/** ICMP errors that each processor may send. @hot */
+export function icmpErrorsPerSecond(words: Int32Array, base: number): number {
+  return words[base + CONFIGURATION_ICMP_ERRORS_PER_SECOND];
+}
