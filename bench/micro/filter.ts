@@ -8,9 +8,10 @@
 // The cost of making the packets is measured by itself in the same round and taken off. The same in C is
 // bench/c-twin/filter.c; what is measured here and there must stay the same.
 //   node dist/filter-benchmark.js [--json] [--rounds N] [--packets N] [--scheduler N] [--backends N]
-//                                 [connections …]
+//                                 [--application idle|pass] [connections …]
 // By default four backends in round robin (SCHEDULER_* in src/tables/configuration-layout.ts are numbers);
-// the others are for comparing what new connections cost.
+// the others are for comparing what new connections cost, and what a network application does that wants
+// none of the packets (idle), or sees all of them and lets them pass.
 
 import { parseArgs } from 'node:util';
 import '../../src/switching/inlining.ts';
@@ -40,6 +41,7 @@ import * as checksum from '../../src/wire/checksum.ts';
 import * as ethernet from '../../src/wire/ethernet.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import * as udp from '../../src/wire/udp.ts';
+import { runApplication } from './bench-application.ts';
 
 const CLIENT_NETWORK = ipv4.parseAddress('10.64.0.0') | 0;
 const GATEWAY = ipv4.parseAddress('10.1.0.254');
@@ -283,8 +285,15 @@ function measureNew(bench: Prepared, connections: number, packets: number, nowMs
 }
 
 /** One size: each measure once in every round, from the packets made alone to new connections. */
-function measure(connections: number, rounds: number, packets: number, pool: Pool) {
+async function measure(
+  connections: number,
+  rounds: number,
+  packets: number,
+  pool: Pool,
+  application: string,
+) {
   const bench = prepare(connections, pool);
+  await runApplication(bench.memory, bench.processor, application);
   const { memory, outside, processor } = bench;
   const warmUp = Math.ceil(packets / 4 / BURST) * BURST;
   outside.connections = connections;
@@ -318,7 +327,7 @@ function measure(connections: number, rounds: number, packets: number, pool: Poo
   };
 }
 
-type Measured = ReturnType<typeof measure>;
+type Measured = Awaited<ReturnType<typeof measure>>;
 
 /** `best / median`. */
 function cell(values: readonly number[], width: number): string {
@@ -335,7 +344,7 @@ function printRow(row: Measured): void {
   );
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
@@ -344,6 +353,7 @@ function main(): void {
       packets: { type: 'string', default: '2000000' },
       scheduler: { type: 'string', default: '0' },
       backends: { type: 'string', default: '4' },
+      application: { type: 'string', default: 'none' },
     },
   });
   const rounds = Math.min(LARGEST_ROUNDS, Math.max(1, Number(values.rounds)));
@@ -361,7 +371,7 @@ function main(): void {
     );
   }
   for (const size of sizes) {
-    const row = measure(Math.max(BURST, size), rounds, packets, pool);
+    const row = await measure(Math.max(BURST, size), rounds, packets, pool, values.application);
     results.push(row);
     if (!values.json) printRow(row);
   }
@@ -369,4 +379,4 @@ function main(): void {
   if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
-main();
+await main();

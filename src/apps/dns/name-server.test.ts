@@ -259,6 +259,11 @@ describe('what is no question', () => {
     expect(message).toMatchObject({ id: 0x1234, flags, length: 12, question: '' });
   });
 
+  it('no label is longer than 63 bytes', () => {
+    expect(ask(`${'a'.repeat(63)}.example.org`).code).toBe(3);
+    expect(readDns(respond(dnsQuery(`${'a'.repeat(64)}.example.org`))!).code).toBe(1);
+  });
+
   it('names of the greatest length are names', () => {
     const name = `${'a'.repeat(63)}.`.repeat(3);
     expect(ask(`${name}${'b'.repeat(49)}.example.org`)).toMatchObject({ code: 3 });
