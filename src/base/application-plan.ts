@@ -3,7 +3,7 @@
 // holds what the control processor knows and the others do not: numbers of services and backends by name.
 
 /** Applications that are part of weir, by the name that the configuration calls them. */
-export const BUILTIN_APPLICATIONS = ['dns'] as const;
+export const BUILTIN_APPLICATIONS = ['dns', 'media-relay'] as const;
 export type BuiltinApplication = (typeof BUILTIN_APPLICATIONS)[number];
 
 /** Which packets an application sees; all that is said must hold. Only packets that are sent to weir. */

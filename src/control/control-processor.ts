@@ -23,6 +23,7 @@ import { parseConfiguration } from './config/parse.ts';
 import type { Configuration } from './config/schema.ts';
 import { Feedback } from './feedback.ts';
 import type { LoadStatistics } from './load-sources.ts';
+import { MediaRelays } from './media-relays.ts';
 import { backendOperations } from './operations.ts';
 import { remainingChanges } from './operator-changes.ts';
 import { Publisher } from './publisher.ts';
@@ -46,6 +47,7 @@ export class ControlProcessor {
   private readonly settings: ControlSettings;
   private readonly publisher: Publisher;
   private readonly applications: ApplicationPublisher;
+  private readonly mediaRelays: MediaRelays;
   private readonly feedback: Feedback;
   private readonly routing: RoutingDaemon;
   private running: Configuration | undefined;
@@ -57,6 +59,7 @@ export class ControlProcessor {
     this.publisher = new Publisher(settings.memory);
     const { configurationFile } = settings.plan;
     this.applications = new ApplicationPublisher(settings.memory, configurationFile);
+    this.mediaRelays = new MediaRelays(settings.memory, settings.log);
     this.feedback = new Feedback({
       memory: settings.memory,
       log: settings.log,
@@ -87,6 +90,7 @@ export class ControlProcessor {
 
   /** Ends health checks and load sources; what is published stays. */
   stop(): Promise<void> {
+    this.mediaRelays.stop();
     this.routing.stop();
     this.settings.claims?.stop();
     return this.feedback.stop();
@@ -229,6 +233,7 @@ export class ControlProcessor {
     this.settings.wake();
     await this.claim(configuration);
     await feedback.follow(configuration, prepared);
+    await this.mediaRelays.follow(this.applications.plans());
     return generation;
   }
 

@@ -10,6 +10,7 @@
 import { pathToFileURL } from 'node:url';
 import type { Application } from '../apps/contract.ts';
 import { createDns } from '../apps/dns/dns.ts';
+import { createMediaRelay } from '../apps/media-relay/media-relay.ts';
 import type { ApplicationPlan, BuiltinApplication } from '../base/application-plan.ts';
 import {
   APPLICATION_BROKEN,
@@ -41,7 +42,10 @@ const HUNG_MS = 1500;
 /** The processor on which an application runs that is to run on one. */
 const THE_ONE = 0;
 
-const BUILTIN: Readonly<Record<BuiltinApplication, () => Application>> = { dns: createDns };
+const BUILTIN: Readonly<Record<BuiltinApplication, () => Application>> = {
+  dns: createDns,
+  'media-relay': createMediaRelay,
+};
 
 export class ApplicationLoader {
   /** In the order of the configuration, those that are switched off included. */

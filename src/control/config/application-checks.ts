@@ -5,6 +5,7 @@
 import { BUILTIN_APPLICATIONS } from '../../base/application-plan.ts';
 import { dnsFindings } from './dns-checks.ts';
 import type { Path } from './faults.ts';
+import { mediaRelayFindings } from './media-relay-checks.ts';
 import { nearestWord } from './nearest-word.ts';
 import type { ApplicationPart, CheckResult, ConfigurationParts } from './parts.ts';
 import { portRange } from './schema-applications.ts';
@@ -20,6 +21,7 @@ export function applicationChecks(parts: ConfigurationParts, result: CheckResult
     checkAddresses(application, parts, path, result);
     if (application.module === 'dns')
       dnsFindings(application.options ?? {}, path, services, result);
+    if (application.module === 'media-relay') mediaRelayFindings(application, path, parts, result);
   });
 }
 

@@ -1,0 +1,155 @@
+// Where a party really sends from (symmetric RTP, RFC 4961): learned from its first packets, because behind
+// a NAT what signalling says is not what arrives; and guarded, because whoever guesses a port could else
+// turn the media to himself.
+//
+//   level 2  comes from the address and port that signalling expects
+//         1  from that address, another port
+//         0  from elsewhere
+//
+// The first packet decides. Within the latch window from it on, one of a higher level takes over: the party
+// wins over whoever was faster. After that nobody does, but by a new offer or answer that expects the party
+// elsewhere; or, where signalling allows it to move, by the same SSRC and sequence numbers that go on.
+// Who is refused is counted. The table's file says how a latch is set without a lock.
+
+import type { MediaRelayTable } from '../../tables/media-relay-table.ts';
+import * as table from '../../tables/media-relay-table.ts';
+
+const LEVEL_EXACT = 2;
+const LEVEL_ADDRESS = 1;
+const LEVEL_STRANGER = 0;
+/** How far sequence numbers may be ahead for the sender to be the same one. */
+const HANDOVER_DISTANCE = 500;
+
+export const REFUSED = 0;
+export const ADMITTED = 1;
+/** Admitted, and learned just now. */
+export const LEARNED = 2;
+
+export class Latch {
+  private readonly relayTable: MediaRelayTable;
+  private readonly words: Int32Array;
+  private readonly processor: number;
+  /** Of the packet that is being looked at. */
+  private address = 0;
+  private port = 0;
+  private ssrc = 0;
+
+  constructor(relayTable: MediaRelayTable, processor: number) {
+    this.relayTable = relayTable;
+    this.words = relayTable.words;
+    this.processor = processor;
+  }
+
+  /**
+   * Whether a packet from `address` and `port` is the party's.
+   * @param channel CHANNEL_RTP or CHANNEL_RTCP
+   * @param sequence of RTP, -1 without
+   * @returns REFUSED, ADMITTED or LEARNED @hot
+   */
+  admit(
+    leg: number,
+    channel: number,
+    address: number,
+    port: number,
+    ssrc: number,
+    sequence: number,
+    nowMs: number,
+  ): number {
+    const { words } = this;
+    this.address = address;
+    this.port = port;
+    this.ssrc = ssrc;
+    const latch = words[leg + table.LEG_LATCH + channel];
+    if (latch === 0) {
+      const level = this.level(leg, channel);
+      if (level === LEVEL_STRANGER && (words[leg + table.LEG_FLAGS] & table.FLAG_STRICT) !== 0) {
+        return REFUSED;
+      }
+      return this.learn(leg, channel, latch, level, nowMs);
+    }
+    const source = this.relayTable.sourceOf(leg, channel, latch);
+    const portAndLevel = words[source + table.SOURCE_PORT];
+    if (words[source + table.SOURCE_ADDRESS] === address && (portAndLevel & 0xffff) === port) {
+      // RTCP may bear an identifier of its own.
+      if (sequence < 0 || ssrc === words[source + table.SOURCE_SSRC]) return ADMITTED;
+      return this.isGuarded(leg, source, nowMs) ? REFUSED : ADMITTED;
+    }
+    const age = (nowMs - words[source + table.SOURCE_SINCE]) | 0;
+    if (age <= words[table.HEADER_LATCH_WINDOW_MS]) {
+      const level = this.level(leg, channel);
+      if (level > portAndLevel >> 16) return this.learn(leg, channel, latch, level, nowMs);
+    }
+    if (sequence >= 0 && this.isMoved(leg, source, sequence)) {
+      return this.learn(leg, channel, latch, this.level(leg, channel), nowMs);
+    }
+    return REFUSED;
+  }
+
+  /** How well the packet's source agrees with what is known of the party. @hot */
+  private level(leg: number, channel: number): number {
+    const { words, address, port } = this;
+    const expected = (leg + table.LEG_EXPECTED + (channel << 1)) | 0;
+    if (words[expected] === address) {
+      return words[expected + 1] === port ? LEVEL_EXACT : LEVEL_ADDRESS;
+    }
+    if (channel !== table.CHANNEL_RTCP) return LEVEL_STRANGER;
+    // RTCP comes from where RTP comes from.
+    const latch = words[leg + table.LEG_LATCH];
+    if (latch === 0) return LEVEL_STRANGER;
+    const source = this.relayTable.sourceOf(leg, table.CHANNEL_RTP, latch);
+    return words[source + table.SOURCE_ADDRESS] === address ? LEVEL_ADDRESS : LEVEL_STRANGER;
+  }
+
+  /** From now on the party is where this packet comes from, unless another processor was faster. @hot */
+  private learn(
+    leg: number,
+    channel: number,
+    before: number,
+    level: number,
+    nowMs: number,
+  ): number {
+    const { words, relayTable, processor } = this;
+    const isMine = (before & 0xff) === processor + 1;
+    const which = isMine ? ((before >> 8) & 1) ^ 1 : 0;
+    const source = relayTable.sourceIn(relayTable.line(leg, processor), channel, which);
+    words[source + table.SOURCE_ADDRESS] = this.address;
+    words[source + table.SOURCE_PORT] = this.port | (level << 16);
+    words[source + table.SOURCE_SSRC] = this.ssrc;
+    words[source + table.SOURCE_SINCE] = nowMs;
+    const at = (leg + table.LEG_LATCH + channel) | 0;
+    const after = (processor + 1) | (which << 8);
+    // Whose latch was changed meanwhile is asked again with its next packet.
+    return Atomics.compareExchange(words, at, before, after) === before ? LEARNED : REFUSED;
+  }
+
+  /**
+   * Whether another SSRC from the right source comes too early: while the one that was learned still
+   * sends, it is somebody who forges the source. Only where the guard is on. @hot
+   */
+  private isGuarded(leg: number, source: number, nowMs: number): boolean {
+    const { words, ssrc } = this;
+    const guardMs = words[table.HEADER_SOURCE_GUARD_MS];
+    const line = this.relayTable.line(leg, this.processor);
+    const isRtp = (words[leg + table.LEG_FLAGS] & table.FLAG_UDPTL) === 0;
+    if (isRtp && guardMs > 0 && words[line + table.LINE_SOURCE] !== ssrc) {
+      const silentMs = (nowMs - words[line + table.LINE_ARRIVAL]) | 0;
+      if (words[line + table.LINE_STARTED] !== 0 && silentMs < guardMs) return true;
+    }
+    // The source's SSRC is its own processor's to write.
+    const latch = words[leg + table.LEG_LATCH];
+    if ((latch & 0xff) === this.processor + 1) words[source + table.SOURCE_SSRC] = ssrc;
+    return false;
+  }
+
+  /** Whether a party that may move has gone to where this packet comes from. @hot */
+  private isMoved(leg: number, source: number, sequence: number): boolean {
+    const { words, ssrc } = this;
+    if ((words[leg + table.LEG_FLAGS] & table.FLAG_HANDOVER) === 0) return false;
+    if (words[source + table.SOURCE_SSRC] !== ssrc) return false;
+    const latch = words[leg + table.LEG_LATCH];
+    const line = this.relayTable.line(leg, ((latch & 0xff) - 1) | 0);
+    if (words[line + table.LINE_SOURCE] !== ssrc) return false;
+    const ahead = (sequence - words[line + table.LINE_HIGHEST]) & 0xffff;
+    return ahead > 0 && ahead < HANDOVER_DISTANCE;
+  }
+}
