@@ -52,6 +52,9 @@ export const LAB_PROGRAMS = [
   { program: 'ps', debianPackage: 'procps' },
   { program: 'bird', debianPackage: 'bird2' },
   { program: 'prometheus-node-exporter', debianPackage: 'prometheus-node-exporter' },
+  { program: 'kamailio', debianPackage: 'kamailio' },
+  { program: 'sipp', debianPackage: 'sip-tester' },
+  { program: 'rtpengine', debianPackage: 'rtpengine-daemon' },
 ];
 
 const STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so';
