@@ -1,5 +1,6 @@
 // The routing daemon with a real routing program: BIRD on the switch's host learns networks over BGP from
-// BIRD on servers, puts them into the kernel's table, and weir routes packets by them. Routes come and go
+// BIRD on servers, through weir itself (by a control address, on weir0), puts them into the kernel's
+// table, and weir routes packets by them. Routes come and go
 // by the ten thousand, events are lost, control is killed, and too many routes arrive: what was in force
 // stays until something better is.
 
@@ -22,6 +23,8 @@ import {
 const FOLLOWED_WITHIN_MS = 20_000;
 const LEARNED = '203.0.113.0/24';
 const BEHIND = '203.0.113.5';
+/** On the servers' network. */
+const CONTROL_ADDRESS = '10.2.0.9';
 /** More than fit into the socket of a control processor that stands still. */
 const BURST = 30_000;
 /** Each a pair of ways of its own: more than the table has next hops. */
@@ -37,7 +40,7 @@ describeOnKinds('routing', ['bird', 'birdc', 'curl'], (kind) => {
   let birds: Bird[];
 
   beforeAll(async () => {
-    network = new LabNetwork({ backends: 3, management: true });
+    network = new LabNetwork({ backends: 3 });
     const [b1, b2, b3] = network.servers;
     await startWebServer(b3, { port: 8080 });
     for (const { namespace } of [b1, b2]) ipBatch([`addr add ${BEHIND}/32 dev lo`], namespace);
@@ -48,6 +51,7 @@ describeOnKinds('routing', ['bird', 'birdc', 'curl'], (kind) => {
     weir = await WeirProcess.start(network.switchNamespace, {
       ...configuration,
       routing: { follow: true },
+      control: { addresses: [`${CONTROL_ADDRESS}/24`] },
     });
   });
 
@@ -56,7 +60,7 @@ describeOnKinds('routing', ['bird', 'birdc', 'curl'], (kind) => {
   function startBirds(): Bird[] {
     const [b1, b2] = network.servers;
     const as = (i: number) => 65_001 + i;
-    const own = network.managementAddress!;
+    const own = CONTROL_ADDRESS;
     const routers = [b1, b2];
     return [
       new Bird({
