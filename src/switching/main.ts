@@ -146,7 +146,7 @@ function run(): void {
 
 /** Modules come by Node's event loop; no table is read meanwhile, as in sleep. */
 async function loadApplications(): Promise<void> {
-  while (!processor.prepareToSleep()) processor.turn(clockMs());
+  processor.pause();
   await applications.load(clockMs());
   processor.woke();
 }

@@ -180,7 +180,7 @@ describeOnKinds('applications', ['nginx', 'curl'], (kind) => {
   });
 
   it('one that takes a second for a packet is switched off after the first', async () => {
-    await reload([{ name: 'slow', module: './slow.mjs' }, echo()]);
+    await reload([{ name: 'slow', module: './slow.mjs', failures: 20 }, echo()]);
     await until('slow', 'the slow one runs', 'running');
     const before = weir.pids();
     const { longestSilenceMs } = await underLoad(network, CONNECTIONS, async () => {
