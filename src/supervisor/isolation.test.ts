@@ -1,7 +1,15 @@
 // Setting CPUs apart, on the machine's real interrupts where there is one that nothing uses and that may
 // be moved; and the order in which a partition is made, on a folder that takes what the kernel would.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -59,6 +67,24 @@ describe('interrupts', () => {
     next.restore();
     expect(interruptCpus(interrupt)).toEqual(onlineCpus());
     expect(readdirSync(folder)).toEqual([]);
+    setInterruptCpus(interrupt, before);
+  });
+
+  it.skipIf(idle === undefined)('what another user may have written is not believed', () => {
+    const interrupt = idle as number;
+    const before = interruptCpus(interrupt);
+    const socketPath = join(folder, 'control.sock');
+    const lie = { interrupts: { [interrupt]: [onlineCpus()[0]] }, partition: folder };
+    writeFileSync(`${socketPath}.isolation`, JSON.stringify(lie), { mode: 0o666 });
+    chmodSync(`${socketPath}.isolation`, 0o666);
+    const [, cpu] = onlineCpus();
+    const settings = { cpus: [cpu], interfaceNames: [], socketPath };
+    const isolation = new Isolation(settings, new Log('test'));
+    setInterruptCpus(interrupt, onlineCpus());
+    isolation.apply();
+    isolation.restore();
+    expect(interruptCpus(interrupt)).toEqual(onlineCpus());
+    expect(existsSync(join(folder, 'cpuset.cpus.partition'))).toBe(false);
     setInterruptCpus(interrupt, before);
   });
 

@@ -6,11 +6,12 @@
 // Invariant: what was changed stands in a file beside the control socket before it is changed, so that a
 // supervisor after a killed one puts back what there was, not what was left.
 
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import type { Log } from '../base/log.ts';
 import { onlineCpus } from '../sys/affinity.ts';
 import { joinPartition, makePartition, removePartition } from '../sys/cpu-partition.ts';
 import { interfaceInterrupts, interruptCpus, setInterruptCpus } from '../sys/interrupts.ts';
+import { readOwnFile, writeOwnFile } from './own-file.ts';
 
 interface Before {
   /** CPUs by the number of the interrupt. */
@@ -99,13 +100,13 @@ export class Isolation {
 
   private note(before: Before): void {
     this.before = before;
-    writeFileSync(this.path, JSON.stringify(before), { mode: 0o600 });
+    writeOwnFile(this.path, JSON.stringify(before));
   }
 
   private readBefore(): Before {
     try {
-      const found = JSON.parse(readFileSync(this.path, 'utf8')) as Before;
-      return typeof found.interrupts === 'object' ? found : { interrupts: {} };
+      const found = JSON.parse(readOwnFile(this.path) ?? 'null') as Before | null;
+      return typeof found?.interrupts === 'object' ? found : { interrupts: {} };
     } catch {
       return { interrupts: {} };
     }

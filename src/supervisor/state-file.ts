@@ -7,19 +7,11 @@
 // notices). Invariant: identities, not pids alone, so that a file from before a reboot means nothing; and
 // nothing is believed, nor written through, that another user may have put there.
 
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { rmSync } from 'node:fs';
 import { LAYOUT_VERSION } from '../memory/layout.ts';
 import type { ControlDeviceParts } from './control-device.ts';
 import type { InterfaceParts } from './open-interfaces.ts';
+import { readOwnFile, writeOwnFile } from './own-file.ts';
 import { isSameProcess, type ProcessIdentity } from './process-identity.ts';
 
 /** Everything of a machine but its memory; descriptors are numbered as in a switching processor. */
@@ -45,9 +37,7 @@ export function stateFilePath(socketPath: string): string {
 }
 
 export function writeStateFile(path: string, state: MachineState): void {
-  rmSync(`${path}.new`, { force: true });
-  writeFileSync(`${path}.new`, JSON.stringify(state), { mode: 0o600, flag: 'wx' });
-  renameSync(`${path}.new`, path);
+  writeOwnFile(path, JSON.stringify(state));
 }
 
 export function removeStateFile(path: string): void {
@@ -69,23 +59,13 @@ export function runningOfOtherVersion(path: string): ProcessIdentity | undefined
 
 /** The file's content if it is ours alone and looks like one of ours. */
 function readOwn(path: string): MachineState | undefined {
-  let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
-  try {
-    const { mode, uid } = fstatSync(fd);
-    if (uid !== process.geteuid?.() || (mode & 0o022) !== 0) return undefined;
-    const state = JSON.parse(readFileSync(fd, 'utf8')) as MachineState | null;
+    const state = JSON.parse(readOwnFile(path) ?? 'null') as MachineState | null;
     return typeof state?.supervisor?.pid === 'number' && Array.isArray(state.switching)
       ? state
       : undefined;
   } catch {
     return undefined;
-  } finally {
-    closeSync(fd);
   }
 }
 
