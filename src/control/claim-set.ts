@@ -4,6 +4,7 @@
 // weir's. Where addresses of several kinds meet, the control host's are weir's (the kernel has them on
 // the pseudo-network device only), then what the kernel has is the kernel's, then the rest is weir's.
 
+import type { Match } from '../base/application-plan.ts';
 import {
   ADDRESS_IS_KERNELS,
   ADDRESS_IS_WEIRS,
@@ -15,6 +16,7 @@ import {
 import type { ClaimEntry } from '../sys/claims-table.ts';
 import { PROTOCOL_TCP, PROTOCOL_UDP, parseAddress } from '../wire/ipv4.ts';
 import { backendKey, type Ids } from './compile-configuration.ts';
+import { mediaRelaySettings } from './config/media-relay-checks.ts';
 import type { Configuration } from './config/schema.ts';
 import { portRange } from './config/schema-applications.ts';
 
@@ -81,7 +83,9 @@ export function claimsOf(
     .flatMap(({ addresses }) => addresses.map(withoutPrefix));
   for (const address of [...hosts, ...kernels]) set.add(address, ADDRESS_KEY, ADDRESS_IS_KERNELS);
   for (const service of configuration.services) addService(set, service, ids);
-  for (const application of configuration.applications) addApplication(set, application, hosts);
+  for (const application of configuration.applications) {
+    addApplication(set, application, hosts, kernels);
+  }
   return set;
 }
 
@@ -105,26 +109,26 @@ function addService(
 }
 
 /**
- * An application's own addresses, and ports on those of the host. What a module matches by itself is
- * not known here: on an address of the host it needs `match`, but for the DNS application.
+ * An application's own addresses, and ports that it matches on those of the host. What a module of others
+ * matches by itself is not known here: there it needs `match`.
  * @param hosts addresses of the shared interfaces
+ * @param kernels all addresses that the kernel has
  */
 function addApplication(
   set: ClaimSet,
-  { module, addresses, match, options }: Configuration['applications'][number],
+  application: Configuration['applications'][number],
   hosts: readonly number[],
+  kernels: readonly number[],
 ): void {
-  for (const address of addresses) set.add(parseAddress(address), ADDRESS_KEY, ADDRESS_IS_WEIRS);
-  const isDns = module === 'dns' && match.length === 0;
-  const matches = isDns
-    ? [{ protocol: 'udp' as const, address: options.address, port: options.port ?? DNS_PORT }]
-    : match;
-  for (const { protocol, address, port } of matches) {
-    if (typeof port !== 'number' && typeof port !== 'string') continue;
-    if (protocol === 'icmp') continue;
-    const range = portRange(port);
-    const [first, last] = typeof range === 'number' ? [range, range] : range;
-    for (const own of typeof address === 'string' ? alone(address) : hosts) {
+  for (const address of application.addresses) {
+    set.add(parseAddress(address), ADDRESS_KEY, ADDRESS_IS_WEIRS);
+  }
+  for (const { protocol, address, port } of matchesOf(application)) {
+    if (port === undefined || protocol === 'icmp') continue;
+    const [first, last] = typeof port === 'number' ? [port, port] : port;
+    // Of what is weir's alone every port is taken anyway; a network is no address.
+    const owned = address === undefined ? hosts : [withoutPrefix(address)];
+    for (const own of owned.filter((each) => hosts.includes(each) || kernels.includes(each))) {
       for (let each = first; each <= last; each++) {
         if (protocol !== 'udp') set.add(own, claimKey(CLAIM_SERVICE, PROTOCOL_TCP, each), 0);
         if (protocol !== 'tcp') set.add(own, claimKey(CLAIM_SERVICE, PROTOCOL_UDP, each), 0);
@@ -133,7 +137,26 @@ function addApplication(
   }
 }
 
-/** A network is no address: what of it is weir's alone is taken anyway. */
-function alone(address: string): number[] {
-  return address.includes('/') ? [] : [parseAddress(address)];
+/** What an application sees: by the configuration, or as those that are part of weir say themselves. */
+function matchesOf({
+  module,
+  match,
+  options,
+}: Configuration['applications'][number]): readonly Match[] {
+  if (match.length > 0) {
+    return match
+      .filter(({ address }) => address === undefined || !address.includes('/'))
+      .map(({ port, ...rest }) => ({
+        ...rest,
+        ...(port === undefined ? {} : { port: portRange(port) }),
+      }));
+  }
+  if (module === 'dns') {
+    const port = typeof options.port === 'number' ? options.port : DNS_PORT;
+    const address = typeof options.address === 'string' ? { address: options.address } : {};
+    return [{ protocol: 'udp', port, ...address }];
+  }
+  const relay = module === 'media-relay' ? mediaRelaySettings(options) : undefined;
+  const port = [relay?.firstPort ?? 0, relay?.lastPort ?? 0] as const;
+  return (relay?.interfaces ?? []).map(({ address }) => ({ protocol: 'udp', address, port }));
 }

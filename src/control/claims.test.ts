@@ -171,6 +171,18 @@ it('claims addresses of applications, and ports that they match on the host’s 
   expect(bench.has(CLAIM_SERVICE, HOST, 7)).toBeUndefined();
   expect(bench.has(CLAIM_SERVICE, HOST, 41)).toBe(0);
   expect(bench.has(CLAIM_ADDRESS, '10.1.0.7')).toBe(ADDRESS_IS_WEIRS);
+  const relay = `{ interfaces: [{ name: ext, address: ${HOST} }], ports: 30000-30009, ng: { address: 127.0.0.1 } }`;
+  await bench.apply(
+    `${file([])}\napplications: [{ name: relay, module: media-relay, options: ${relay} }]`,
+  );
+  expect([29_999, 30_000, 30_009, 30_010, 7].map(udp)).toEqual([false, true, true, false, false]);
+});
+
+it('a shared interface that weir should forward from or to is a fault', () => {
+  for (const pair of ['from: ext0, to: int0', 'from: int0, to: ext0']) {
+    const text = `${file([])}\nforwarding: [{ ${pair} }]`;
+    expect(() => parsed(text)).toThrow(/ext0 is shared: what no service claims/);
+  }
 });
 
 it('a shared interface with af-packet is a fault that says why', () => {

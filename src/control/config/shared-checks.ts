@@ -8,6 +8,7 @@ import type { CheckResult, ConfigurationParts } from './parts.ts';
 export function sharedChecks(parts: ConfigurationParts, result: CheckResult): void {
   kinds(parts, result);
   controlAddresses(parts, result);
+  routedBetween(parts, result);
 }
 
 function kinds({ interfaces }: ConfigurationParts, { faults }: CheckResult): void {
@@ -37,5 +38,21 @@ function controlAddresses(
     const message = `${text} is the kernel's on ${owner.name ?? 'a shared interface'}, whose programs have it already`;
     const path = ['control', 'addresses', index];
     faults.push({ path, message, suggestion: 'take it out, or use mode: dedicated' });
+  });
+}
+
+/** What no service claims never reaches weir there, nor would answers to a translated source. */
+function routedBetween(
+  { interfaces, forwarding }: ConfigurationParts,
+  { faults }: CheckResult,
+): void {
+  const shared = interfaces.filter(({ mode }) => mode === 'shared').map(({ name }) => name);
+  forwarding.forEach((entry, index) => {
+    for (const key of ['from', 'to'] as const) {
+      if (entry[key] === undefined || !shared.includes(entry[key])) continue;
+      const message = `${entry[key]} is shared: what no service claims there is the kernel's to forward`;
+      const suggestion = 'leave it to the kernel (net.ipv4.ip_forward), or use mode: dedicated';
+      faults.push({ path: ['forwarding', index, key], message, suggestion });
+    }
   });
 }
