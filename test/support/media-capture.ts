@@ -34,6 +34,8 @@ export interface RelayFigures {
 const SIP_PORT = 5060;
 const SPEEDS: Readonly<Record<number, number>> = { 2712847316: 1e6, 2712812621: 1e9 };
 const ETHERNET = 14;
+/** Before a caller hangs up: on a busy machine packets can be under way for so long. */
+const END_SECONDS = 0.2;
 
 /** Datagrams of a pcap file of Ethernet frames with plain IPv4. */
 export function readDatagrams(file: string): Datagram[] {
@@ -77,6 +79,17 @@ function mediaPlaces(
   return places;
 }
 
+/** When each caller has hung up, by Call-ID. */
+function hangUps(datagrams: readonly Datagram[]): Map<string, number> {
+  const ends = new Map<string, number>();
+  for (const { at, payload } of datagrams) {
+    if (payload.toString('latin1', 0, 4) !== 'BYE ') continue;
+    const callId = /^Call-ID: *(\S+)/im.exec(payload.toString('latin1'))?.[1];
+    if (callId !== undefined && !ends.has(callId)) ends.set(callId, at);
+  }
+  return ends;
+}
+
 function byKey(datagrams: readonly Datagram[], key: (each: Datagram) => string) {
   const groups = new Map<string, Datagram[]>();
   for (const each of datagrams) {
@@ -110,14 +123,19 @@ class Measurement {
   private strange = 0;
 
   /** One stream on its way to the relay, and from it. */
-  add(into: readonly Datagram[], out: readonly Datagram[], isCallers: boolean): void {
+  add(
+    into: readonly Datagram[],
+    out: readonly Datagram[],
+    isCallers: boolean,
+    endsAt: number,
+  ): void {
     this.sent += into.length;
     if (isCallers) this.sentByCallers += into.length;
     const waiting = byKey(out, ({ payload }) => payload.toString('latin1', 0, 12));
     for (const { at, payload } of into) {
       const arrived = waiting.get(payload.toString('latin1', 0, 12))?.shift();
-      if (arrived === undefined) this.lost += 1;
-      else this.delays.push(arrived.at - at);
+      if (arrived !== undefined) this.delays.push(arrived.at - at);
+      else if (at < endsAt) this.lost += 1;
     }
     for (const left of waiting.values()) this.strange += left.length;
     this.before.push(jitterOf(into));
@@ -160,6 +178,7 @@ export function measureRelay(callerFile: string, calledFile: string): RelayFigur
   const towardsCaller = mediaPlaces(caller, isOk);
   const towardsCalled = mediaPlaces(called, isInvite);
   const calledAt = mediaPlaces(called, isOk);
+  const ends = hangUps(caller);
   const path = ({ source, destination }: Datagram) => `${source} ${destination}`;
   const atCaller = byKey(caller, path);
   const atCalled = byKey(called, path);
@@ -167,15 +186,19 @@ export function measureRelay(callerFile: string, calledFile: string): RelayFigur
   for (const [callId, ours] of callers) {
     const [relayA, relayB] = [towardsCaller.get(callId), towardsCalled.get(callId)];
     const theirs = calledAt.get(callId);
+    // What is under way when the call ends belongs to nobody any more.
+    const endsAt = (ends.get(callId) ?? Number.POSITIVE_INFINITY) - END_SECONDS;
     measurement.add(
       atCaller.get(`${ours} ${relayA}`) ?? [],
       atCalled.get(`${relayB} ${theirs}`) ?? [],
       true,
+      endsAt,
     );
     measurement.add(
       atCalled.get(`${theirs} ${relayB}`) ?? [],
       atCaller.get(`${relayA} ${ours}`) ?? [],
       false,
+      endsAt,
     );
   }
   return measurement.figures();
