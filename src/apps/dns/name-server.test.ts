@@ -351,6 +351,7 @@ describe('a million malformed queries', () => {
       ]),
     );
     let answered = 0;
+    let longest = 0;
     for (let i = 0; i < 1_000_000; i++) {
       const template = templates[below(templates.length)];
       memory.set(template, START);
@@ -361,11 +362,12 @@ describe('a million malformed queries', () => {
       if (below(4) === 0) length = below(length + 1);
       else if (below(8) === 0) length += below(40);
       const size = server.respond(START, length, ROOM, below(1 << 20), i >> 8);
-      expect(size <= 1232).toBe(true);
+      longest = Math.max(longest, size);
       if (size === NO_ANSWER) continue;
       answered += 1;
       if (i % 16 === 0) readDns(memory.slice(START, START + size));
     }
+    expect(longest).toBeLessThanOrEqual(1232);
     expect(answered).toBeGreaterThan(500_000);
-  });
+  }, 300_000);
 });
