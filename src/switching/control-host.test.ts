@@ -10,7 +10,7 @@ import {
   fromHost,
   toHost,
 } from '../../test/support/host-packets.ts';
-import { type Ipv4Spec, packet } from '../../test/support/packet-builder.ts';
+import { type Ipv4Spec, packet, type TcpFlag } from '../../test/support/packet-builder.ts';
 import { expectSameFields } from '../../test/support/packet-fields.ts';
 import {
   CLIENT,
@@ -26,7 +26,7 @@ import {
   VIP,
 } from '../../test/support/switch-bench.ts';
 import { fromClient, request, SYN } from '../../test/support/switch-packets.ts';
-import { INTERFACE_MTU } from '../memory/layout.ts';
+import { FRAME_DATA_MAX, INTERFACE_MTU } from '../memory/layout.ts';
 
 let bench: SwitchBench;
 beforeEach(async () => {
@@ -121,6 +121,12 @@ describe('what the control host sends', () => {
       ],
     },
     {
+      name: 'a later fragment to nowhere is not: it does not say what it is',
+      packetIn: fromHost('203.0.113.5', { fragmentOffset: 800, protocol: 17 }).payload('rest'),
+      ingress: HOST,
+      reason: 'no-route',
+    },
+    {
       name: 'an error to nowhere is not',
       packetIn: fromHost('203.0.113.5').icmp({
         type: 3,
@@ -142,9 +148,25 @@ describe('what the control host sends', () => {
     const icmp = 34;
     expect([view.getUint8(icmp), view.getUint8(icmp + 1)]).toEqual([3, 4]);
     expect(view.getUint16(icmp + 6)).toBe(1000);
-    expect(Array.from(sent[0].bytes.slice(26, 30))).toEqual([10, 1, 0, 1]);
+    expect(Array.from(sent[0].bytes.slice(26, 30))).toEqual([10, 1, 0, 10]);
     // 576 bytes at most (RFC 1812).
     expect(sent[0].bytes.length).toBe(14 + 576);
+  });
+
+  it('is not told more often than resets are sent', async () => {
+    const rates = { resets: 1, 'echo-replies': 1 };
+    await bench.publish({ control: CONTROL_CONFIGURATION, 'rate-limits': rates });
+    const lost = fromHost('203.0.113.5').udp(udp);
+    expect(bench.pass(lost, HOST).reasons).toEqual(['unreachable-answered']);
+    expect(bench.pass(lost, HOST).reasons).toEqual(['no-route']);
+  });
+
+  it('is left out when it is no frame, and what comes after it is not', () => {
+    bench.hosts[0].inject(new Uint8Array(FRAME_DATA_MAX + 1));
+    bench.hosts[0].inject(new Uint8Array(13));
+    const { reasons } = bench.pass(fromHost(CLIENT).udp(udp), HOST);
+    expect(reasons.sort()).toEqual(['frame-too-long', 'from-control']);
+    expect(bench.pass(fromHost(CLIENT).udp(udp), HOST).reasons).toEqual(['from-control']);
   });
 
   it('waits for ARP, and leaves then', () => {
@@ -172,20 +194,23 @@ describe('services and the control host', () => {
     const { reasons, sent } = bench.pass(syn, HOST);
     expect([reasons, sent.map(({ egress }) => egress)]).toEqual([['new-connection'], [INT]]);
     const server = Array.from(sent[0].bytes.slice(30, 34)).join('.');
-    const answer = packet()
-      .ethernet({ source: macOf(server), destination: INT_MAC })
-      .ipv4({ source: server, destination: CONTROL })
-      .tcp({ sourcePort: 8080, destinationPort: port, flags: ['SYN', 'ACK'] });
-    const back = bench.pass(answer, INT);
-    expect([back.reasons, back.sent.map(({ egress }) => egress)]).toEqual([['connection'], [HOST]]);
-    expectSameFields(
-      back.sent[0].bytes,
+    const answer = (flags: readonly TcpFlag[]) =>
+      packet()
+        .ethernet({ source: macOf(server), destination: INT_MAC })
+        .ipv4({ source: server, destination: CONTROL })
+        .tcp({ sourcePort: 8080, destinationPort: port, flags });
+    const answerAtHost = (flags: readonly TcpFlag[]) =>
       toHost({ source: VIP, timeToLive: 63 })
-        .tcp({ sourcePort: 80, destinationPort: port, flags: ['SYN', 'ACK'] })
-        .bytes(),
-    );
-    // By what the connection remembers, now.
-    expect(bench.pass(answer, INT).sent.map(({ egress }) => egress)).toEqual([HOST]);
+        .tcp({ sourcePort: 80, destinationPort: port, flags })
+        .bytes();
+    const back = bench.pass(answer(['SYN', 'ACK']), INT);
+    expect([back.reasons, back.sent.map(({ egress }) => egress)]).toEqual([['connection'], [HOST]]);
+    expectSameFields(back.sent[0].bytes, answerAtHost(['SYN', 'ACK']));
+    // By what the connection remembers, now, and after a packet that went to a neighbor.
+    bench.pass(request(SYN));
+    const again = bench.pass(answer(['ACK']), INT);
+    expect([again.reasons, again.sent[0].egress]).toEqual([['connection'], HOST]);
+    expectSameFields(again.sent[0].bytes, answerAtHost(['ACK']));
   });
 
   it('its programs are backends', async () => {

@@ -179,16 +179,18 @@ describe('what comes in for a control address', () => {
 
 describe('ARP', () => {
   it('is answered on the network of a control address, and only there', () => {
-    const ask = (source: string, mac: string, side: number) =>
+    const ask = (source: string, mac: string, side: number, targetAddress = CONTROL) =>
       bench.pass(
         packet()
           .ethernet({ source: mac, destination: 'ff:ff:ff:ff:ff:ff' })
-          .arp({ senderMac: mac, senderAddress: source, targetAddress: CONTROL })
+          .arp({ senderMac: mac, senderAddress: source, targetAddress })
           .padTo(60),
         side,
       ).reasons;
     expect(ask(CLIENT, macOf(CLIENT), EXT)).toEqual(['arp-answered']);
     expect(ask(B1, macOf(B1), INT)).not.toContain('arp-answered');
+    // That of a service too, everywhere as before.
+    expect(ask(B1, macOf(B1), INT, VIP)).toEqual(['arp-answered']);
   });
 
   it("tells the host that everybody is here, but for the host's own addresses", () => {

@@ -47,7 +47,7 @@ export class ControlStage {
     if (context.ingress === CONTROL_INTERFACE) {
       if (entry !== table.NOT_FOUND) return otherwise;
       if (!this.mayBeFrom(context, configuration)) return reasons.BAD_IP_SOURCE;
-      return this.route(context, configuration, nowMs);
+      return this.route(context, nowMs);
     }
     if (entry === table.NOT_FOUND || !table.isControlAddress(words, entry)) return otherwise;
     if (!this.mayBeFrom(context, configuration)) return reasons.BAD_IP_SOURCE;
@@ -55,43 +55,46 @@ export class ControlStage {
   }
 
   /** Step 224 for a packet of the host's own. @hot */
-  private route(context: PacketContext, configuration: number, nowMs: number): number {
+  private route(context: PacketContext, nowMs: number): number {
     const { destination } = context;
     if (isGroup(destination)) return reasons.NOT_OURS;
     const way = this.wayOut.find(context, destination, nowMs);
     const reason =
       way === NO_WAY_OUT ? context.reason : this.wayOut.send(context, reasons.FROM_CONTROL, nowMs);
     if (context.hasLeft !== 0 || reason === reasons.WAITING) return reason;
-    return this.answer(context, reason, configuration, nowMs);
+    return this.answer(context, reason, nowMs);
   }
 
-  /** Says why a packet could not be sent, if there is a way to say it. @hot */
-  private answer(
-    context: PacketContext,
-    reason: number,
-    configuration: number,
-    nowMs: number,
-  ): number {
+  /**
+   * Says why a packet could not be sent, if that can be said. In the name of the address that was asked
+   * for: an interface's own may be the host's, which believes nothing that comes from itself. @hot
+   */
+  private answer(context: PacketContext, reason: number, nowMs: number): number {
     const { view, words } = this.memory;
     let code = CODE_NETWORK_UNREACHABLE;
-    let rest = 0;
-    let source = 0;
-    if (reason === reasons.FRAME_TOO_LONG || reason === reasons.NEIGHBOR_UNRESOLVED) {
-      source = table.sourceAddressFor(words, configuration, context.egress, context.destination);
-      code = icmpv4.CODE_HOST_UNREACHABLE;
-    }
+    let mtu = 0;
     if (reason === reasons.FRAME_TOO_LONG) {
       code = icmpv4.CODE_FRAGMENTATION_NEEDED;
-      rest = words[this.memory.interfaceWord(context.egress, INTERFACE_MTU)];
-    } else if (reason !== reasons.NO_ROUTE && reason !== reasons.NEIGHBOR_UNRESOLVED) {
+      mtu = words[this.memory.interfaceWord(context.egress, INTERFACE_MTU)];
+    } else if (reason === reasons.NEIGHBOR_UNRESOLVED) {
+      code = icmpv4.CODE_HOST_UNREACHABLE;
+    } else if (!isRefusedByRoute(reason)) {
       return reason;
     }
     if (!mayBeAnswered(view, context) || !this.limiter.allow(nowMs)) return reason;
-    // Without an interface to speak for, the host hears it from the address that it asked for.
-    const from = source === 0 ? context.destination : source;
-    writeIcmpError(view, context, icmpv4.TYPE_DESTINATION_UNREACHABLE, code, rest, from);
+    const type = icmpv4.TYPE_DESTINATION_UNREACHABLE;
+    writeIcmpError(view, context, type, code, mtu, context.destination);
     return this.wayOut.sendToControl(context, reasons.UNREACHABLE_ANSWERED);
   }
+}
+
+/** A blackhole says nothing: that is its purpose. @hot */
+function isRefusedByRoute(reason: number): boolean {
+  return (
+    reason === reasons.NO_ROUTE ||
+    reason === reasons.ROUTE_UNREACHABLE ||
+    reason === reasons.ROUTE_PROHIBITED
+  );
 }
 
 /** 224.0.0.0/4 and 240.0.0.0/4, broadcasts: no host's address. @hot */

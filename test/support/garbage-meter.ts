@@ -37,7 +37,7 @@ const DOWN_EVERY = 400;
 const STUCK_EVERY = 256;
 const STUCK_FOR = 40;
 /** The control host takes nothing for as many bursts as fill packet storage, and then for as many all. */
-const HOST_STUCK_FOR = 1024;
+const HOST_STUCK_FOR = 2048;
 /** Bytes that the way to clients takes: less than the longest packet of the mix. */
 const LEAST_MTU = 600;
 /** Less than the mix asks for. */
@@ -95,7 +95,7 @@ const isWasteful = kind === 'wasteful';
 const isUsingLanes = kind === 'lanes';
 const bench = await SwitchBench.create({
   queues: isUsingLanes ? [[0], [1]] : [[0], [0]],
-  connections: 11_264,
+  connections: 11_776,
   frames: 4096,
   configuration: {
     services: [...DEFAULT_SERVICES, ...MIX_SERVICES],

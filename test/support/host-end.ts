@@ -6,6 +6,7 @@ import {
   INTERFACE_LINK_UP,
   INTERFACE_MAC_HIGH,
   INTERFACE_MAC_LOW,
+  INTERFACE_MTU,
 } from '../../src/memory/layout.ts';
 import {
   HOST_MAC,
@@ -31,6 +32,7 @@ export function describeHost(memory: MainMemory): void {
   };
   set(INTERFACE_MAC_HIGH, ethernet.parseMacHigh(PEER_MAC_TEXT));
   set(INTERFACE_MAC_LOW, ethernet.parseMacLow(PEER_MAC_TEXT));
+  set(INTERFACE_MTU, 1500);
   set(INTERFACE_LINK_UP, 1);
 }
 
