@@ -200,6 +200,9 @@ describe('the sender is told', () => {
     const reasons: string[] = [];
     for (let i = 0; i < 4; i++) reasons.push(await quiet(udp(out({ destination: FAR }))));
     expect(reasons).toEqual(['forwarding-refused', 'forwarding-refused', 'no-route', 'no-route']);
+    // Nothing is left of the limit: dropped for what they would have been told.
+    expect(await quiet(udp(out({ destination: '198.51.100.1' })))).toBe('route-unreachable');
+    expect(await quiet(udp(out({ destination: '203.0.113.1' })))).toBe('route-prohibited');
   });
 });
 
