@@ -50,7 +50,9 @@ describeOnKinds('reload', [], (kind) => {
       .filter(({ name }) => name in weights)
       .map(({ name, address }) => ({ name, address, port: 8080, weight: weights[name] }));
     const address = network.virtualAddress;
-    const services = [{ name: 'web', address, protocol: 'tcp', port: 80, backends }];
+    // A server that is added, or weighted more, would get its share only by and by.
+    const distribution = { 'slow-start': 0 };
+    const services = [{ name: 'web', address, protocol: 'tcp', port: 80, distribution, backends }];
     return switchConfiguration(network, { kind, processors: 2, services });
   }
 
