@@ -3,7 +3,8 @@
 // with a growing delay, so that a process that cannot run does not use up a CPU. A process that an
 // earlier supervisor has started can be adopted; it is no child of ours in the kernel's sense, so its
 // death is noticed by looking.
-// Invariant: at most one live process per child.
+// Invariants: at most one live process per child; it has the descriptors that it was given and no others,
+// because all others of this process close by themselves when it is executed.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { PLAN_VARIABLE, type ProcessPlan } from '../base/process-plan.ts';

@@ -1,9 +1,10 @@
 // Wake-ups between processes: an eventfd(2) is a counter that poll(2) waits on. Whoever hands work to
 // a processor that sleeps signals its event; the sleeper drains it. Both are allocation-free.
-// Made by the supervisor, one per switching processor, and inherited by all of them and by control.
+// Made by the supervisor, one per switching processor, and given to all of them and to control.
 
 import { addressOf, libc, must } from './libc.ts';
 
+const EFD_CLOEXEC = 0x80000;
 const EFD_NONBLOCK = 0x800;
 const SIZE = 8;
 
@@ -13,9 +14,9 @@ const words = new Int32Array(new ArrayBuffer(64));
 const oneAddress = addressOf(words);
 const readAddress = oneAddress + SIZE;
 
-/** Makes an event; its file descriptor is inheritable and never blocks. @throws SystemError */
+/** Makes an event; its file descriptor never blocks. @throws SystemError */
 export function createEvent(): number {
-  return must(libc.eventfd(0, EFD_NONBLOCK), 'eventfd');
+  return must(libc.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), 'eventfd');
 }
 
 /** Wakes whoever sleeps on the event; harmless when nobody does. @hot */

@@ -215,11 +215,10 @@ const F_GETFD = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 
-/** Whether the file descriptor survives an execve of this process. */
-export function setInheritable(fd: number, inheritable: boolean): void {
+/** The file descriptor survives an execve of this process: all others that weir makes do not. */
+export function setInheritable(fd: number): void {
   const flags = must(libc.fcntl(fd, F_GETFD, 0), 'fcntl(F_GETFD)', `fd ${fd}`);
-  const wanted = inheritable ? flags & ~FD_CLOEXEC : flags | FD_CLOEXEC;
-  must(libc.fcntl(fd, F_SETFD, wanted), 'fcntl(F_SETFD)', `fd ${fd}`);
+  must(libc.fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC), 'fcntl(F_SETFD)', `fd ${fd}`);
 }
 
 /** An int option of a socket. */

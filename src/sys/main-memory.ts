@@ -28,6 +28,7 @@ const MAP_POPULATE = 0x8000;
 
 const MADV_COLLAPSE = 25;
 
+const MFD_CLOEXEC = 1;
 const MFD_HUGETLB = 4;
 const MFD_HUGE_2MB = 21 << 26;
 
@@ -65,7 +66,7 @@ function collapse(fd: number, size: number): boolean {
 }
 
 /**
- * Makes the file that all processes map. It is inheritable: children get it as a file descriptor.
+ * Makes the file that all processes map; they are given it as a file descriptor.
  * Huge pages are taken when the system has enough of them free, or can make them: a read at random
  * costs one cache miss then, not that and a walk through page tables.
  * @param size bytes, a multiple of 2 MiB
@@ -74,7 +75,7 @@ function collapse(fd: number, size: number): boolean {
 export function createMemoryFile(name: string, size: number, tryHugePages = true): MemoryFile {
   assert(size > 0 && size <= RANGE_SIZE && size % HUGE_PAGE_SIZE === 0, `memory file: ${size}`);
   if (tryHugePages) {
-    const fd = libc.memfd_create(name, MFD_HUGETLB | MFD_HUGE_2MB);
+    const fd = libc.memfd_create(name, MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
     if (fd !== -1) {
       if (libc.ftruncate(fd, size) === 0 && hugePagesSuffice(fd, size)) {
         return { fd, hugePages: true };
@@ -82,7 +83,7 @@ export function createMemoryFile(name: string, size: number, tryHugePages = true
       libc.close(fd);
     }
   }
-  const fd = must(libc.memfd_create(name, 0), 'memfd_create', name);
+  const fd = must(libc.memfd_create(name, MFD_CLOEXEC), 'memfd_create', name);
   if (libc.ftruncate(fd, size) === -1) {
     const errno = lastErrno();
     libc.close(fd);

@@ -9,7 +9,7 @@
 // A received frame starts `mac` bytes into the slot; a frame to send TX_DATA_OFFSET bytes into it.
 
 import { assert } from '../base/assert.ts';
-import { addressOf, closeFd, libc, must, setInheritable, setIntOption } from './libc.ts';
+import { addressOf, closeFd, libc, must, setIntOption } from './libc.ts';
 import { PAGE_SIZE, type ReservedRange } from './main-memory.ts';
 
 const AF_PACKET = 17;
@@ -176,7 +176,7 @@ function bindPacketSocket(fd: number, options: PacketSocketOptions, on: string):
 
 /**
  * Opens, configures and binds a packet socket. From here on frames arrive in its receive ring.
- * @returns the file descriptor, inheritable.
+ * @returns the file descriptor.
  * @throws SystemError; ERR_MISSING_CAPABILITY without CAP_NET_RAW.
  */
 export function openPacketSocket(options: PacketSocketOptions): number {
@@ -188,7 +188,6 @@ export function openPacketSocket(options: PacketSocketOptions): number {
     configure(fd, options, on);
     if (options.filter !== undefined) attachFilter(fd, options.filter, on);
     bindPacketSocket(fd, options, on);
-    setInheritable(fd, true);
   } catch (error) {
     closeFd(fd);
     throw error;

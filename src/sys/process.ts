@@ -44,7 +44,7 @@ export function executeNode(
   environment: NodeJS.ProcessEnv = env,
   keep: readonly number[] = [],
 ): never {
-  for (const fd of [0, 1, 2, ...keep]) setInheritable(fd, true);
+  for (const fd of [0, 1, 2, ...keep]) setInheritable(fd);
   const variables = Object.entries(environment)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `${name}=${value}`);

@@ -6,7 +6,7 @@
 
 import { constants, openSync } from 'node:fs';
 import { systemError } from './advice.ts';
-import { lastErrno, libc, must, setInheritable } from './libc.ts';
+import { lastErrno, libc, must } from './libc.ts';
 
 const DEVICE = '/dev/net/tun';
 const TUNSETIFF = 0x400454ca;
@@ -19,17 +19,14 @@ const IFREQ_SIZE = 40;
 const IFREQ_DATA = 16;
 const NAME_SIZE = 16;
 
-/** Opens the cable's end, without a device yet; inheritable, never waits. @throws SystemError */
+/** Opens the cable's end, without a device yet; it never waits. @throws SystemError */
 export function openTap(): number {
-  let fd: number;
   try {
-    fd = openSync(DEVICE, constants.O_RDWR | constants.O_NONBLOCK);
+    return openSync(DEVICE, constants.O_RDWR | constants.O_NONBLOCK);
   } catch (error) {
     const { errno = 0 } = error as NodeJS.ErrnoException;
     throw systemError(`open(${DEVICE})`, -errno, '');
   }
-  setInheritable(fd, true);
-  return fd;
 }
 
 /**

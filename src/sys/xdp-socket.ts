@@ -3,7 +3,7 @@
 // rings, whose cursors stand in the kernel's memory and so outlive every process that used them.
 // Kernel documentation: Documentation/networking/af_xdp.rst, uapi linux/if_xdp.h.
 
-import { closeFd, libc, must, setInheritable, setIntOption } from './libc.ts';
+import { closeFd, libc, must, setIntOption } from './libc.ts';
 import type { ReservedRange } from './main-memory.ts';
 
 const AF_XDP = 44;
@@ -68,11 +68,9 @@ export interface XdpRingPlaces {
   readonly mapped: readonly (readonly [number, number])[];
 }
 
-/** Opens an AF_XDP socket, inheritable. @throws SystemError */
+/** Opens an AF_XDP socket. @throws SystemError */
 export function openXdpSocket(subject: string): number {
-  const fd = must(libc.socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0), 'socket(AF_XDP)', subject);
-  setInheritable(fd, true);
-  return fd;
+  return must(libc.socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0), 'socket(AF_XDP)', subject);
 }
 
 /** Registers memory as the frames of a socket: `address` and `size` in bytes, page-aligned. */

@@ -3,7 +3,7 @@
 // none of them can ever gain more; only control listens, on its unix socket. And what weir says when
 // it cannot start: what is missing, on what, and what to do about it.
 
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { stringify } from 'yaml';
@@ -20,6 +20,7 @@ import {
   readCapabilities,
   WEIR_CAPABILITIES,
 } from '../../src/sys/capabilities.ts';
+import { openFiles, sharedSockets } from '../support/open-files.ts';
 import {
   describeOnKinds,
   expectBalanced,
@@ -47,8 +48,8 @@ function lockedMemoryLimit(pid: number): number {
 /** The listening sockets of one process: TCP, UDP (every bound one), and unix. */
 function listeners(pid: number): string[] {
   const inodes = new Set<string>();
-  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
-    const match = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`));
+  for (const file of openFiles(pid)) {
+    const match = /^socket:\[(\d+)\]$/.exec(file);
     if (match !== null) inodes.add(match[1]);
   }
   const rows = (table: string): string[][] =>
@@ -154,6 +155,13 @@ describeOnKinds('capabilities', ['curl', 'setpriv', 'ps'], (kind) => {
       const found = listeners(pids.get(role)!);
       expect(found, role).toEqual(role === 'control' ? [`unix ${weir.socketPath}`] : []);
     }
+    // The sockets of the interfaces belong to the switching processors, each once; control parses what
+    // comes from the network and has none of them.
+    const supervisor = pids.get('supervisor')!;
+    expect(sharedSockets(pids.get('control')!, supervisor)).toEqual([]);
+    const sockets = sharedSockets(pids.get('switching 0')!, supervisor);
+    expect(sockets.length).toBeGreaterThanOrEqual(network.switchInterfaces.length);
+    expect(new Set(sockets).size).toBe(sockets.length);
     const shown = execute('ps', ['-o', 'args=', '-p', [...pids.values()].join()]);
     const titles = shown.stdout.split('\n').map((line) => line.trim());
     expect(titles.filter(Boolean).sort()).toEqual(ROLES.map((role) => `weir: ${role}`).sort());

@@ -43,7 +43,7 @@ const ANSWERS_AND_ANNOUNCEMENTS = [
 
 /**
  * Opens the socket.
- * @returns its file descriptor, inheritable; its rings have the form LISTENER_GEOMETRY
+ * @returns its file descriptor; its rings have the form LISTENER_GEOMETRY
  * @throws SystemError
  */
 export function openArpListener(interfaceName: string, interfaceIndex: number): number {

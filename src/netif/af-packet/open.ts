@@ -48,7 +48,7 @@ export interface AfPacketInterface {
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly mode: InterfaceMode;
-  /** One per queue, inheritable. */
+  /** One per queue. */
   readonly fileDescriptors: readonly number[];
   readonly geometry: PacketGeometry;
   /** What will not work as well as it could, for the log. */
