@@ -97,6 +97,18 @@ describe('a SYN of a connection that is over', () => {
     expect(bench.pass(request(SYN)).reasons).toEqual(['new-connection']);
   });
 
+  it('begins the next one after a FIN of the client, of which no more passes here', async () => {
+    const backends = [{ name: 'b1', address: B1, port: 80 }];
+    const services = [service('web', { forwarding: 'dsr', backends })];
+    const bench = await SwitchBench.create({ configuration: { services } });
+    bench.pass(request(SYN));
+    bench.pass(request(ACK));
+    expect(bench.pass(request(SYN)).reasons).toEqual(['connection']);
+    bench.pass(request({ ...ACK, flags: ['FIN', 'ACK'] }));
+    expect(bench.pass(request(SYN)).reasons).toEqual(['new-connection']);
+    expect(bench.pass(request(ACK)).reasons).toEqual(['connection']);
+  });
+
   it('ends nothing when it is damaged or cannot go on', async () => {
     const bench = await SwitchBench.create();
     closed(bench);

@@ -153,8 +153,10 @@ describe('ConnectionTable', () => {
     expect(table.stateOf(entry >> 1)).toBe(STATE_SYN_RECEIVED);
     table.updateTcp(entry, ACK, 0, 60);
     expect(table.stateOf(entry >> 1)).toBe(STATE_ESTABLISHED);
-    table.updateTcp(entry, FIN | ACK, 0, 60);
     expect(table.isReusableBySyn(entry >> 1)).toBe(false);
+    table.updateTcp(entry, FIN | ACK, 0, 60);
+    // The last of it, when the server closed first.
+    expect(table.isReusableBySyn(entry >> 1)).toBe(true);
     table.updateTcp(entry, ACK, 0, 60);
     expect(table.stateOf(entry >> 1)).toBe(STATE_TIME_WAIT);
     expect(table.isReusableBySyn(entry >> 1)).toBe(true);

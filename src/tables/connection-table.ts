@@ -29,6 +29,7 @@ import {
   marksAfter,
   SEEN_ACK,
   STATE_CLOSE,
+  STATE_FIN_WAIT,
   STATE_PERSISTENCE,
   STATE_TIME_WAIT,
   STATE_UDP,
@@ -392,9 +393,14 @@ export class ConnectionTable {
     return isOutwards ? tcpState(server, client) : tcpState(client, server);
   }
 
-  /** Whether a SYN of the same key begins a new connection: remove this one, insert anew. @hot */
+  /**
+   * Whether a SYN of the same key begins a new connection: remove this one, insert anew. With direct server
+   * return the client's FIN may be the last of it that passes here: its SYN then is of the next. @hot
+   */
   isReusableBySyn(number: number): boolean {
     const state = this.stateOf(number);
-    return state === STATE_TIME_WAIT || state === STATE_CLOSE;
+    if (state === STATE_TIME_WAIT || state === STATE_CLOSE) return true;
+    const port = this.words[this.lines + (number << RECORD_SHIFT) + record.LINE_PORT];
+    return state === STATE_FIN_WAIT && (port & 0xff) === FORWARDING_DSR;
   }
 }
