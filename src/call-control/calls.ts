@@ -53,7 +53,7 @@ export class Calls {
   begin(nowMs: number): number {
     const byCall = new Map<number, number[]>();
     for (const leg of this.legs.begin()) {
-      const first = this.legs.word(leg, table.LEG_CALL);
+      const first = this.legs.callOf(leg);
       byCall.set(first, [...(byCall.get(first) ?? []), leg]);
     }
     for (const [first, members] of byCall) this.adopt(first, members, nowMs);
@@ -64,7 +64,7 @@ export class Calls {
     const { legs } = this;
     const pairs = new Map<number, [number, number]>();
     for (const leg of members) {
-      const place = legs.word(leg, table.LEG_PLACE);
+      const place = legs.placeOf(leg);
       const pair = pairs.get(place >> 1) ?? [-1, -1];
       pair[place & 1] = leg;
       pairs.set(place >> 1, pair);

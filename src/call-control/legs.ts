@@ -17,6 +17,8 @@ export interface Expectation {
   /** Undefined: as before. */
   readonly rtp: Endpoint | undefined;
   readonly rtcp: Endpoint | undefined;
+  /** Address that the party's signalling comes from; 0: not known. Undefined: as before. */
+  readonly signalling: number | undefined;
   readonly clockRate: number;
   /** FLAG_* */
   readonly flags: number;
@@ -112,8 +114,8 @@ export class Legs {
     words[at + table.LEG_ADDRESS] = address;
     words[at + table.LEG_PORT] = this.portOf(leg);
     words[at + table.LEG_PEER] = peer;
-    words[at + table.LEG_CALL] = call;
-    words[at + table.LEG_PLACE] = place;
+    words[at + table.LEG_CALL] = call | (place << 16);
+    words[at + table.LEG_FLAGS] = table.FLAG_UNTOLD;
     words[at + table.LEG_CREATED] = nowMs;
     words[at + table.LEG_SIGNALLED] = nowMs;
     Atomics.store(words, at + table.LEG_STATE, table.STATE_IN_USE);
@@ -125,13 +127,15 @@ export class Legs {
   }
 
   /** Puts into force what was signalled. A party that is expected elsewhere has to be learned anew. */
-  expect(leg: number, { rtp, rtcp, clockRate, flags }: Expectation, nowMs: number): void {
+  expect(leg: number, expectation: Expectation, nowMs: number): void {
     const { words } = this;
+    const { rtp, rtcp, signalling, clockRate, flags } = expectation;
     const at = this.relayTable.leg(leg);
     words[at + table.LEG_FLAGS] = flags;
     words[at + table.LEG_CLOCK_RATE] = clockRate;
     words[at + table.LEG_SIGNALLED] = nowMs;
-    const isMoved = this.expectAt(at, table.CHANNEL_RTP, rtp);
+    const hasMoved = this.expectSignalling(at, signalling);
+    const isMoved = this.expectAt(at, table.CHANNEL_RTP, rtp) || hasMoved;
     const isRtcpMoved = this.expectAt(at, table.CHANNEL_RTCP, rtcp);
     if (isMoved) Atomics.store(words, at + table.LEG_LATCH, 0);
     if (isMoved || isRtcpMoved) Atomics.store(words, at + table.LEG_LATCH + 1, 0);
@@ -146,6 +150,29 @@ export class Legs {
     words[place] = endpoint.address;
     words[place + 1] = endpoint.port;
     return true;
+  }
+
+  /** @returns whether who was learned by his signalling, or by nothing, has to be learned anew */
+  private expectSignalling(at: number, address: number | undefined): boolean {
+    const { words, relayTable } = this;
+    const word = at + table.LEG_SIGNALLING;
+    if (address === undefined || words[word] === address) return false;
+    const isFirst = words[word] === 0;
+    words[word] = address;
+    const latch = Atomics.load(words, at + table.LEG_LATCH);
+    if (isFirst || latch === 0) return false;
+    const source = relayTable.sourceOf(at, table.CHANNEL_RTP, latch);
+    return words[source + table.SOURCE_PORT] >> 16 < table.LEVEL_ADDRESS;
+  }
+
+  /** Number of the first leg of a leg's call. */
+  callOf(leg: number): number {
+    return this.word(leg, table.LEG_CALL) & 0xffff;
+  }
+
+  /** Number of the media × 2 + side. */
+  placeOf(leg: number): number {
+    return this.word(leg, table.LEG_CALL) >>> 16;
   }
 
   word(leg: number, word: number): number {

@@ -25,6 +25,9 @@ const PROFILES = [
   ['RTP/SAVP', 'RTP/SAVPF'],
   ['UDP/TLS/RTP/SAVP', 'UDP/TLS/RTP/SAVPF'],
 ];
+/** First bytes of addresses; from multicast on upwards there is nobody. */
+const LOOPBACK = 127;
+const MULTICAST = 224;
 const ICE_REFUSED = ['force', 'force-relay'];
 const RTCP_MUX_REFUSED = ['offer', 'reject', 'require'];
 
@@ -154,7 +157,7 @@ export class MediaExchange {
     const rtcpPort = description.rtcpPort ?? (description.port + 1) & 0xffff;
     const rtcp = endpoint(request, description, rtcpPort);
     const flags = flagsOf(request, description);
-    const before = legs.word(own, table.LEG_FLAGS) & table.FLAG_RTCP_MUX;
+    const before = legs.word(own, table.LEG_FLAGS);
     const beforeOther = legs.word(other, table.LEG_FLAGS);
     const mux = request.list('rtcp-mux');
     const isMuxed = description.hasRtcpMux;
@@ -162,22 +165,23 @@ export class MediaExchange {
     let otherMux = beforeOther & table.FLAG_RTCP_MUX;
     if (isOffer) {
       const isAccepted = mux.includes('demux') || mux.includes('accept');
-      if (isMuxed) ownMux = isAccepted ? table.FLAG_RTCP_MUX : before;
+      if (isMuxed) ownMux = isAccepted ? table.FLAG_RTCP_MUX : before & table.FLAG_RTCP_MUX;
     } else if (isMuxed) {
       ownMux = table.FLAG_RTCP_MUX;
       otherMux = table.FLAG_RTCP_MUX;
     }
     const { clockRate } = description;
-    legs.expect(own, { rtp, rtcp, clockRate, flags: flags | ownMux }, nowMs);
-    const kept = beforeOther & ~(KIND_FLAGS | table.FLAG_RTCP_MUX);
-    const otherFlags = kept | (flags & KIND_FLAGS) | otherMux;
-    const rate = legs.word(other, table.LEG_CLOCK_RATE);
-    const otherRate = isOffer || rate === 0 ? clockRate : rate;
-    legs.expect(
-      other,
-      { rtp: undefined, rtcp: undefined, clockRate: otherRate, flags: otherFlags },
-      nowMs,
-    );
+    const ownFlags = flags | ownMux | (before & table.FLAG_UNTOLD);
+    const signalling = signallingAddress(request);
+    legs.expect(own, { rtp, rtcp, signalling, clockRate, flags: ownFlags }, nowMs);
+    // Of the other party nothing is new, but that it is told its port now. Until it has said where it is, it is
+    // guarded as the offer asks. Both send what the answer has chosen, at its clock rate.
+    const kept = beforeOther & ~(KIND_FLAGS | table.FLAG_RTCP_MUX | table.FLAG_UNTOLD);
+    const isKnown = legs.word(other, table.LEG_EXPECTED) !== 0;
+    const guarded = isKnown ? 0 : flags & table.FLAG_STRICT;
+    const otherFlags = kept | guarded | (flags & KIND_FLAGS) | otherMux;
+    const unchanged = { rtp: undefined, rtcp: undefined, signalling: undefined };
+    legs.expect(other, { ...unchanged, clockRate, flags: otherFlags }, nowMs);
     media.type = description.type;
     media.protocols[side] = description.protocol;
     const rtcpMux = isOffer ? (mux.includes('demux') ? false : undefined) : otherMux !== 0;
@@ -205,15 +209,23 @@ export class MediaExchange {
 function endpoint(request: NgRequest, media: SdpMedia, port: number): Endpoint | undefined {
   const text = media.connection?.address;
   if (text === undefined || text === '0.0.0.0') return undefined;
-  const [, source] = request.list('received-from');
-  const isFromSip = request.flags.has('SIP-source-address') && source !== undefined;
-  return { address: addressOf(isFromSip ? source : text), port };
+  const source = request.flags.has('SIP-source-address') ? signallingAddress(request) : undefined;
+  return { address: source ?? addressOf(text), port };
 }
 
-/** 0 for a name: the party is learned. */
+/** Where the party's SIP message came from; undefined: the proxy does not say, or not by IPv4. */
+function signallingAddress(request: NgRequest): number | undefined {
+  const [, source] = request.list('received-from');
+  const address = source === undefined ? 0 : addressOf(source);
+  return address === 0 ? undefined : address;
+}
+
+/** 0 for a name, and for what is nobody's address: the party is learned. */
 function addressOf(text: string): number {
   try {
-    return parseAddress(text);
+    const address = parseAddress(text);
+    const first = address >>> 24;
+    return first === 0 || first === LOOPBACK || first >= MULTICAST ? 0 : address;
   } catch {
     return 0;
   }

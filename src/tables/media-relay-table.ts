@@ -10,8 +10,10 @@
 //     16, control's but the two latches:
 //       0 state  1 flags  2 own address  3 own port (RTP)  4 peer, a leg's number, or -1
 //       5, 6 address and port that signalling expects the party at, 0: unknown  7, 8 likewise for RTCP
-//       9 clock rate of the media  10, 11 latches of RTP and RTCP  12 first leg of its call
-//      13 number of the media × 2 + side  14 time of creation  15 time of the last command
+//       9 clock rate of the media  10, 11 latches of RTP and RTCP
+//      12 first leg of its call | (number of the media × 2 + side) << 16
+//      13 address that the party's signalling comes from, 0: unknown
+//      14 time of creation  15 time of the last command
 //     32, control's: the call's names, for a control processor that begins anew (call-names.ts)
 //     48 for each processor, written by that one alone:
 //       0 …  7 float64: packets and bytes of RTP (or UDPTL), packets and bytes of RTCP
@@ -24,10 +26,11 @@
 // A latch says where the party really is: 0: not known yet; else (processor + 1) | number of that
 // processor's source << 8. It is set by compare-and-swap after the source was written, and a processor
 // never writes the source that is in force. So what a reader finds belongs together.
-// Invariant: a leg is written by control only while its state is FREE, but for the words 4 … 9, 15 and the
-// latches; a freed leg is left alone for as long as packets for it may be under way.
+// Invariant: a leg is written by control only while its state is FREE, but for the words 1, 4 … 9, 13, 15 and
+// the latches, which a processor may put to 0 or to a source of its own; a freed leg is left alone for as long
+// as packets for it may be under way.
 
-export const MAGIC = 0x314c524d;
+export const MAGIC = 0x324c524d;
 export const HEADER_MAGIC = 0;
 export const HEADER_LEGS = 1;
 export const HEADER_FIRST_PORT = 2;
@@ -46,8 +49,9 @@ export const LEG_EXPECTED = 5;
 export const LEG_CLOCK_RATE = 9;
 /** Of RTP; of RTCP in the next word. */
 export const LEG_LATCH = 10;
+/** With the leg's place in the call in the upper half. */
 export const LEG_CALL = 12;
-export const LEG_PLACE = 13;
+export const LEG_SIGNALLING = 13;
 export const LEG_CREATED = 14;
 export const LEG_SIGNALLED = 15;
 export const LEG_NAMES = 16;
@@ -70,6 +74,8 @@ export const FLAG_HANDOVER = 16;
 export const FLAG_DTLS = 32;
 /** The media is on hold, so that silence is no sign of an end. */
 export const FLAG_SILENT = 64;
+/** The party has not been told this port yet: whatever comes to it was guessed. */
+export const FLAG_UNTOLD = 128;
 
 export const CHANNEL_RTP = 0;
 export const CHANNEL_RTCP = 1;
@@ -103,6 +109,17 @@ export const SOURCE_ADDRESS = 0;
 export const SOURCE_PORT = 1;
 export const SOURCE_SSRC = 2;
 export const SOURCE_SINCE = 3;
+
+/** How well a source agrees with what signalling says of the party. */
+export const LEVEL_STRANGER = 0;
+/** RTCP: it is where RTP comes from. */
+export const LEVEL_COMPANION = 1;
+/** It is where the party's signalling comes from. */
+export const LEVEL_SIGNALLING = 2;
+/** It is the address that was signalled. */
+export const LEVEL_ADDRESS = 3;
+/** Address and port. */
+export const LEVEL_EXACT = 4;
 
 export const NO_LEG = -1;
 

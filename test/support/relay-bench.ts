@@ -87,17 +87,22 @@ export class RelayBench {
     });
   }
 
-  /** A call with one media; ports of its two legs. */
+  /** A call with one media, whose parties have been told their ports: those of its two legs. */
   open(): { call: ReturnType<Calls['create']>; legs: [number, number]; ports: [number, number] } {
     const call = this.calls.create(`call-${this.calls.size}`, 'a', 'b', this.nowMs);
     const addresses = [ipv4.parseAddress(EXTERNAL), ipv4.parseAddress(INTERNAL)] as const;
     const { legs } = this.calls.addMedia(call, addresses, this.nowMs);
     const [a, b] = legs;
+    for (const leg of legs) this.expect(leg, '');
     return { call, legs: [a, b], ports: [this.legs.portOf(a), this.legs.portOf(b)] };
   }
 
   /** What signalling says of a party; '' leaves RTCP at the next port. */
-  expect(leg: number, rtp: string, { flags = 0, clockRate = 8000, rtcp = '' } = {}): void {
+  expect(
+    leg: number,
+    rtp: string,
+    { flags = 0, clockRate = 8000, rtcp = '', signalling = '' } = {},
+  ): void {
     const endpoint = (text: string, plus: number) => {
       const [address, port] = endpointOf(text);
       return { address: ipv4.parseAddress(address), port: port + plus };
@@ -105,6 +110,7 @@ export class RelayBench {
     const expected = {
       rtp: rtp === '' ? undefined : endpoint(rtp, 0),
       rtcp: rtcp !== '' ? endpoint(rtcp, 0) : rtp === '' ? undefined : endpoint(rtp, 1),
+      signalling: signalling === '' ? undefined : ipv4.parseAddress(signalling),
       clockRate,
       flags,
     };
@@ -204,4 +210,28 @@ export function rtcp(ssrc = 0x1234_5678): Uint8Array {
   const bytes = Buffer.from([0x80, 201, 0, 1, 0, 0, 0, 0]);
   bytes.writeInt32BE(ssrc | 0, 4);
   return bytes;
+}
+
+export const ALICE = '192.0.2.10:4000';
+export const ALICE_RTCP = '192.0.2.10:4001';
+export const BOB = '198.51.100.20:6000';
+export const BOB_RTCP = '198.51.100.20:6001';
+export const STRANGER = '203.0.113.66:4000';
+
+/** A relay with one call whose parties are where signalling says. */
+export function withCall(settings = {}, flags = 0, processors = 1) {
+  const bench = new RelayBench(settings, processors);
+  const { legs, ports, call } = bench.open();
+  bench.expect(legs[0], ALICE, { flags });
+  bench.expect(legs[1], BOB, { flags });
+  const [a, b] = ports;
+  return {
+    bench,
+    call,
+    legs,
+    toA: `${EXTERNAL}:${a}`,
+    toARtcp: `${EXTERNAL}:${a + 1}`,
+    toB: `${INTERNAL}:${b}`,
+    toBRtcp: `${INTERNAL}:${b + 1}`,
+  };
 }

@@ -2,21 +2,22 @@
 // a NAT what signalling says is not what arrives; and guarded, because whoever guesses a port could else
 // turn the media to himself.
 //
-//   level 2  comes from the address and port that signalling expects
-//         1  from that address, another port
+//   level 4  comes from the address and port that signalling expects
+//         3  from that address, another port
+//         2  from the address that the party's signalling comes from: its NAT, most likely
+//         1  RTCP from the address that RTP was learned from
 //         0  from elsewhere
 //
-// The first packet decides. Within the latch window from it on, one of a higher level takes over: the party
-// wins over whoever was faster. After that nobody does, but by a new offer or answer that expects the party
-// elsewhere; or, where signalling allows it to move, by the same SSRC and sequence numbers that go on.
+// Nothing is learned before the party was told the port. Then the first packet decides. Within the latch
+// window from it on, one of a higher level takes over: the party wins over whoever was faster. Who is of level
+// 0 or 1 has to give way at any time, so that nobody who guesses ports can shut the party out by being early.
+// Else nobody takes over, but by a new offer or answer that expects the party elsewhere; or, where signalling
+// allows it to move, by the same SSRC and sequence numbers that go on (UDPTL has no SSRC: it cannot move).
 // Who is refused is counted. The table's file says how a latch is set without a lock.
 
 import type { MediaRelayTable } from '../../tables/media-relay-table.ts';
 import * as table from '../../tables/media-relay-table.ts';
 
-const LEVEL_EXACT = 2;
-const LEVEL_ADDRESS = 1;
-const LEVEL_STRANGER = 0;
 /** How far sequence numbers may be ahead for the sender to be the same one. */
 const HANDOVER_DISTANCE = 500;
 
@@ -61,11 +62,9 @@ export class Latch {
     this.ssrc = ssrc;
     const latch = words[leg + table.LEG_LATCH + channel];
     if (latch === 0) {
+      if ((words[leg + table.LEG_FLAGS] & table.FLAG_UNTOLD) !== 0) return REFUSED;
       const level = this.level(leg, channel);
-      if (level === LEVEL_STRANGER && (words[leg + table.LEG_FLAGS] & table.FLAG_STRICT) !== 0) {
-        return REFUSED;
-      }
-      return this.learn(leg, channel, latch, level, nowMs);
+      return this.isAllowed(leg, level) ? this.learn(leg, channel, latch, level, nowMs) : REFUSED;
     }
     const source = this.relayTable.sourceOf(leg, channel, latch);
     const portAndLevel = words[source + table.SOURCE_PORT];
@@ -74,15 +73,22 @@ export class Latch {
       if (sequence < 0 || ssrc === words[source + table.SOURCE_SSRC]) return ADMITTED;
       return this.isGuarded(leg, source, nowMs) ? REFUSED : ADMITTED;
     }
+    const level = this.level(leg, channel);
+    if (!this.isAllowed(leg, level)) return REFUSED;
+    const learned = portAndLevel >> 16;
     const age = (nowMs - words[source + table.SOURCE_SINCE]) | 0;
-    if (age <= words[table.HEADER_LATCH_WINDOW_MS]) {
-      const level = this.level(leg, channel);
-      if (level > portAndLevel >> 16) return this.learn(leg, channel, latch, level, nowMs);
-    }
-    if (sequence >= 0 && this.isMoved(leg, source, sequence)) {
-      return this.learn(leg, channel, latch, this.level(leg, channel), nowMs);
-    }
-    return REFUSED;
+    const isOpen = learned < table.LEVEL_SIGNALLING || age <= words[table.HEADER_LATCH_WINDOW_MS];
+    if (isOpen && level > learned) return this.learn(leg, channel, latch, level, nowMs);
+    if (sequence < 0 || !this.isMoved(leg, source, sequence)) return REFUSED;
+    // Its RTCP has moved as well.
+    Atomics.store(words, leg + table.LEG_LATCH + table.CHANNEL_RTCP, 0);
+    return this.learn(leg, channel, latch, level, nowMs);
+  }
+
+  /** Whether a source of this level may be learned at all. @hot */
+  private isAllowed(leg: number, level: number): boolean {
+    const isStrict = (this.words[leg + table.LEG_FLAGS] & table.FLAG_STRICT) !== 0;
+    return !isStrict || level >= table.LEVEL_ADDRESS;
   }
 
   /** How well the packet's source agrees with what is known of the party. @hot */
@@ -90,14 +96,14 @@ export class Latch {
     const { words, address, port } = this;
     const expected = (leg + table.LEG_EXPECTED + (channel << 1)) | 0;
     if (words[expected] === address) {
-      return words[expected + 1] === port ? LEVEL_EXACT : LEVEL_ADDRESS;
+      return words[expected + 1] === port ? table.LEVEL_EXACT : table.LEVEL_ADDRESS;
     }
-    if (channel !== table.CHANNEL_RTCP) return LEVEL_STRANGER;
-    // RTCP comes from where RTP comes from.
-    const latch = words[leg + table.LEG_LATCH];
-    if (latch === 0) return LEVEL_STRANGER;
+    if (words[leg + table.LEG_SIGNALLING] === address) return table.LEVEL_SIGNALLING;
+    const latch = channel === table.CHANNEL_RTCP ? words[leg + table.LEG_LATCH] : 0;
+    if (latch === 0) return table.LEVEL_STRANGER;
     const source = this.relayTable.sourceOf(leg, table.CHANNEL_RTP, latch);
-    return words[source + table.SOURCE_ADDRESS] === address ? LEVEL_ADDRESS : LEVEL_STRANGER;
+    const isCompanion = words[source + table.SOURCE_ADDRESS] === address;
+    return isCompanion ? table.LEVEL_COMPANION : table.LEVEL_STRANGER;
   }
 
   /** From now on the party is where this packet comes from, unless another processor was faster. @hot */
@@ -144,7 +150,8 @@ export class Latch {
   /** Whether a party that may move has gone to where this packet comes from. @hot */
   private isMoved(leg: number, source: number, sequence: number): boolean {
     const { words, ssrc } = this;
-    if ((words[leg + table.LEG_FLAGS] & table.FLAG_HANDOVER) === 0) return false;
+    const kind = words[leg + table.LEG_FLAGS] & (table.FLAG_HANDOVER | table.FLAG_UDPTL);
+    if (kind !== table.FLAG_HANDOVER) return false;
     if (words[source + table.SOURCE_SSRC] !== ssrc) return false;
     const latch = words[leg + table.LEG_LATCH];
     const line = this.relayTable.line(leg, ((latch & 0xff) - 1) | 0);
