@@ -4,6 +4,9 @@
 
 import * as table from '../tables/media-relay-table.ts';
 
+/** Sequence numbers of RTP. */
+const CYCLE = 65_536;
+
 export interface Endpoint {
   /** As int32; 0: not known. */
   readonly address: number;
@@ -89,11 +92,43 @@ function lostOf(words: Int32Array, heard: readonly number[], last: number | unde
     const isSame = words[line + table.LINE_SOURCE] === words[last + table.LINE_SOURCE];
     return isSame && words[line + table.LINE_STARTED] !== 0;
   });
-  if (same.length === 0) return Math.max(0, before);
-  const lowest = Math.min(...same.map((line) => words[line + table.LINE_LOWEST]));
-  const highest = Math.max(...same.map((line) => words[line + table.LINE_HIGHEST]));
-  const received = same.reduce((total, line) => total + words[line + table.LINE_RECEIVED], 0);
-  return Math.max(0, before + highest - lowest + 1 - received);
+  const parts = same.map((line): Part => {
+    return {
+      lowest: words[line + table.LINE_LOWEST],
+      highest: words[line + table.LINE_HIGHEST],
+      received: words[line + table.LINE_RECEIVED],
+    };
+  });
+  if (parts.length === 0) return Math.max(0, before);
+  return Math.max(0, before + lostIn(parts.reduce(joined)));
+}
+
+/** What one processor has seen of a stream: sequence numbers with the cycles since *its* first packet. */
+interface Part {
+  readonly lowest: number;
+  readonly highest: number;
+  readonly received: number;
+}
+
+function lostIn({ lowest, highest, received }: Part): number {
+  return highest - lowest + 1 - received;
+}
+
+/** Both as one. Whose cycles are how far behind, is told by there being the least packets too few or many. */
+function joined(one: Part, other: Part): Part {
+  const span = other.highest - other.lowest;
+  const most = Math.ceil((one.highest - one.lowest + span) / CYCLE) + 1;
+  let best: Part | undefined;
+  for (let cycles = -most; cycles <= most; cycles += 1) {
+    const lowest = other.lowest + cycles * CYCLE;
+    const part = {
+      lowest: Math.min(one.lowest, lowest),
+      highest: Math.max(one.highest, lowest + span),
+      received: one.received + other.received,
+    };
+    if (best === undefined || Math.abs(lostIn(part)) < Math.abs(lostIn(best))) best = part;
+  }
+  return best as Part;
 }
 
 function learned(

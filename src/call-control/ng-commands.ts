@@ -10,8 +10,12 @@ import { NgRequest, Refusal } from './ng-request.ts';
 import type { RelayLog, RelaySettings } from './settings.ts';
 
 const LIST_LIMIT = 32;
-/** Call-IDs that one answer can bear: it is one datagram. */
-const LIST_MOST = 1000;
+/** Bytes of Call-IDs that one answer can bear: it is one datagram. */
+const LIST_BYTES = 60_000;
+/** Decimal digits and a colon before each. */
+const LENGTH_BYTES = 5;
+/** Refusals are logged one at a time: whoever can make calls can make them fail. */
+const LOG_EVERY_MS = 1000;
 const UNKNOWN = "Call-ID not found or tags didn't match";
 
 type Answer = Record<string, Encodable>;
@@ -22,6 +26,8 @@ export class NgCommands {
   private readonly log: RelayLog;
   private readonly now: () => Moment;
   readonly counts: Record<string, number> = {};
+  private loggedMs: number | undefined;
+  private unlogged = 0;
 
   constructor(calls: Calls, settings: RelaySettings, log: RelayLog, now: () => Moment) {
     this.calls = calls;
@@ -41,9 +47,7 @@ export class NgCommands {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       this.note('refused');
-      // What strangers send must not begin a log line of its own.
-      const callId = (request.text('call-id') ?? '').replace(/[^\x21-\x7e]/g, '?').slice(0, 120);
-      this.log.warning(`media relay: ${command} of call ${callId} refused: ${error.message}`);
+      this.logRefusal(command, request, error.message);
       return refused(error.message);
     }
   }
@@ -109,9 +113,29 @@ export class NgCommands {
   }
 
   private list(request: NgRequest): Answer {
-    const limit = Math.min(request.number('limit') ?? LIST_LIMIT, LIST_MOST);
-    const ids = this.calls.all().map(({ callId }) => callId);
-    return { result: 'ok', calls: [...new Set(ids)].slice(0, Math.max(0, limit)) };
+    const limit = Math.max(0, request.number('limit') ?? LIST_LIMIT);
+    const ids = [...new Set(this.calls.all().map(({ callId }) => callId))].slice(0, limit);
+    let bytes = 0;
+    const calls = ids.filter((id) => {
+      bytes += id.length + LENGTH_BYTES;
+      return bytes <= LIST_BYTES;
+    });
+    return { result: 'ok', calls };
+  }
+
+  private logRefusal(command: string, request: NgRequest, reason: string): void {
+    const { nowMs } = this.now();
+    const sinceMs = this.loggedMs === undefined ? LOG_EVERY_MS : (nowMs - this.loggedMs) | 0;
+    if (sinceMs < LOG_EVERY_MS) {
+      this.unlogged += 1;
+      return;
+    }
+    // What strangers send must not begin a log line of its own.
+    const callId = (request.text('call-id') ?? '').replace(/[^\x21-\x7e]/g, '?').slice(0, 120);
+    const more = this.unlogged === 0 ? '' : ` (and ${this.unlogged} before)`;
+    this.log.warning(`media relay: ${command} of call ${callId} refused: ${reason}${more}`);
+    this.loggedMs = nowMs;
+    this.unlogged = 0;
   }
 }
 

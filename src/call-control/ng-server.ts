@@ -1,11 +1,13 @@
 // The UDP socket of the ng protocol: a cookie, a space, a dictionary; the answer bears the same cookie. Whoever
 // may speak to it directs media, so it listens on the management network only, and to those that are allowed.
 // libuv hands over at most 32 datagrams per turn of the event loop; what more arrives waits in the kernel's
-// buffer and is dropped there. A socket that cannot be opened yet is tried again and again.
+// buffer and is dropped there. A command that comes again byte for byte, cookie included, is a repetition: it gets
+// the answer that it got before, and is not done again. A socket that cannot be opened yet is tried again and again.
 // Invariant: no datagram makes the process fail, or remember more than the reply cache holds.
 
+import { hash } from 'node:crypto';
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
-import { decode, encode } from './bencode.ts';
+import { decode, type Encodable, encode } from './bencode.ts';
 import type { NgCommands } from './ng-commands.ts';
 import { ReplyCache } from './reply-cache.ts';
 import type { RelayLog, RelaySettings } from './settings.ts';
@@ -14,6 +16,8 @@ const RECEIVE_BUFFER_BYTES = 1024 * 1024;
 const RETRY_MS = 2000;
 const MOST_COOKIE = 256;
 const SPACE = 0x20;
+/** What a datagram of UDP over IPv4 can bear. */
+export const MOST_ANSWER = 65_507;
 
 export class NgServer {
   private readonly listen: RelaySettings['ng'];
@@ -97,16 +101,16 @@ export class NgServer {
       this.ignored.malformed += 1;
       return undefined;
     }
-    const cookie = datagram.toString('latin1', 0, end);
-    const key = `${sender} ${cookie}`;
+    // Two proxies behind one address may have the same cookies, as may one that was begun again.
+    const key = `${sender} ${hash('sha256', datagram, 'base64')}`;
     const nowMs = this.nowMs();
     const before = this.replies.find(key, nowMs);
     if (before !== undefined) {
       this.repeated += 1;
       return before;
     }
-    const asked = decode(datagram.subarray(end + 1));
-    const answer = `${cookie} ${encode(this.commands.handle(asked))}`;
+    const cookie = datagram.toString('latin1', 0, end);
+    const answer = inOneDatagram(cookie, this.commands.handle(decode(datagram.subarray(end + 1))));
     this.replies.add(key, answer, nowMs);
     return answer;
   }
@@ -128,4 +132,17 @@ export class NgServer {
     this.error = message;
     this.timer = setTimeout(() => void this.open(), RETRY_MS);
   }
+}
+
+/** An answer that is too long tells how it went and what it came to, and leaves the details out. */
+function inOneDatagram(cookie: string, answer: Readonly<Record<string, Encodable>>): string {
+  const text = `${cookie} ${encode(answer)}`;
+  if (text.length <= MOST_ANSWER) return text;
+  const reason = 'The answer does not fit into a datagram';
+  const { result, totals } = answer;
+  const short =
+    'sdp' in answer || totals === undefined
+      ? { result: 'error', 'error-reason': reason }
+      : { result, warning: reason, totals };
+  return `${cookie} ${encode(short)}`;
 }

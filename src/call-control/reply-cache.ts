@@ -1,4 +1,4 @@
-// What was answered to commands lately, by sender and cookie: a command that comes again, because its answer
+// What was answered to commands lately, by sender and all that was asked, cookie included: a command that comes again, because its answer
 // was late or lost, gets the same answer and is not done a second time.
 // Invariant: bounded in entries, bytes and age; the oldest go first.
 

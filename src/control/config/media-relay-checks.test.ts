@@ -13,6 +13,10 @@ const OPTIONS = {
 };
 
 function faultsOf(options: object, application: object = {}): string[] {
+  return parsed(options, application).faults.map(({ path, message }) => `${path}: ${message}`);
+}
+
+function parsed(options: object, application: object = {}) {
   const text = stringify({
     interfaces: [
       { name: 'ext0', addresses: ['10.1.0.1/24'] },
@@ -28,9 +32,7 @@ function faultsOf(options: object, application: object = {}): string[] {
       },
     ],
   });
-  return parseConfiguration(text, 'test.yaml').faults.map(({ path, message }) => {
-    return `${path}: ${message}`;
-  });
+  return parseConfiguration(text, 'test.yaml');
 }
 
 describe('the options of a media relay', () => {
@@ -49,6 +51,13 @@ describe('the options of a media relay', () => {
       latchWindowMs: 3000,
       ssrcGuardMs: 0,
     });
+  });
+
+  it('are warned of when anybody may command', () => {
+    const said = (allow: string[]) =>
+      parsed({ ng: { address: '10.2.0.9', allow } }).warnings.map(({ message }) => message);
+    expect(said([])).toEqual(['whoever reaches UDP 10.2.0.9:2223 directs media']);
+    expect(said(['10.2.0.20'])).toEqual([]);
   });
 
   it('are taken as they are written', () => {

@@ -62,7 +62,7 @@ export function mediaRelayFindings(
   application: ApplicationPart,
   at: Path,
   parts: ConfigurationParts,
-  { faults }: CheckResult,
+  { faults, warnings }: CheckResult,
 ): void {
   const path = [...at, 'options'];
   const { error } = optionsShape.safeParse(application.options ?? {});
@@ -77,7 +77,12 @@ export function mediaRelayFindings(
   }
   const settings = mediaRelaySettings(application.options ?? {});
   if (settings === undefined) return;
-  const { firstPort, lastPort, interfaces } = settings;
+  const { firstPort, lastPort, interfaces, ng } = settings;
+  if (ng.allow.length === 0) {
+    const message = `whoever reaches UDP ${ng.address}:${ng.port} directs media`;
+    const suggestion = 'name the proxies under `allow`';
+    warnings.push({ path: [...path, 'ng'], message, suggestion });
+  }
   if (firstPort < FIRST_PORT || lastPort > 65_535 || lastPort - firstPort + 1 < LEAST_PORTS) {
     const message = `${firstPort}-${lastPort} is no range of at least ${LEAST_PORTS} ports from ${FIRST_PORT} on`;
     faults.push({ path: [...path, 'ports'], message, suggestion: 'such as 30000-39999' });
