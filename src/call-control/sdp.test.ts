@@ -195,6 +195,42 @@ describe('rewriting', () => {
     expect(rewritten(PHONE, { medias })).toContain('m=audio 30000 RTP/AVPF 8 101\r\n');
   });
 
+  it('leaves what no relay has to know: capabilities, keys, lines of vendors, and their order', () => {
+    const text = lines(
+      'v=0',
+      'o=- 25678 753849 IN IP4 192.0.2.1',
+      's=',
+      'k=clear:abc',
+      'c=IN IP4 192.0.2.1',
+      't=0 0',
+      'a=cat:x',
+      'm=audio 53456 RTP/AVP 0 18',
+      'a=tcap:1 RTP/SAVPF',
+      'a=acap:1 crypto:1 AES_CM_128_HMAC_SHA1_32 inline:NzB4',
+      'a=pcfg:1 t=1 a=1',
+      'k=prompt',
+      'a=X-cap: 1 audio RTP/AVP 100',
+      'a=rtpmap:0 PCMU/8000',
+      'a=sendrecv',
+      'a=fmtp:18 annexb=no',
+      'a=rtpmap:18 G729/8000',
+    );
+    expect(rewritten(text, { medias: [PLACE], origin: true })).toBe(
+      text.replaceAll('192.0.2.1', '10.1.0.1').replace('m=audio 53456', 'm=audio 30000'),
+    );
+  });
+
+  it('puts all addresses of a media right, and one port in the place of several', () => {
+    const text = PHONE.replace('m=audio 6000', 'm=audio 6000/2').replace(
+      'a=rtpmap:8',
+      'c=IN IP4 224.2.1.1/127\r\nc=IN IP4 224.2.1.2/127\r\na=rtpmap:8',
+    );
+    const out = rewritten(text, { medias: [PLACE] });
+    expect(out).toContain(
+      'm=audio 30000 RTP/AVP 8 101\r\nc=IN IP4 10.1.0.1\r\nc=IN IP4 10.1.0.1\r\n',
+    );
+  });
+
   it('leaves everything else byte for byte, ends of lines included', () => {
     const letters = 'bikprstuz'.split('');
     const byte = fc.integer({ min: 32, max: 255 }).map((code) => String.fromCharCode(code));

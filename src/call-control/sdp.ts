@@ -207,8 +207,9 @@ function mediaLine(
   if (place === undefined) return line;
   if (line.startsWith('m=')) {
     const { port, protocol } = place;
-    return line.replace(MEDIA, (_, type, _port, count, _protocol, rest) => {
-      return `m=${type} ${port}${count ?? ''} ${protocol}${rest}`;
+    // Of several ports (`5004/2`) the first one is relayed.
+    return line.replace(MEDIA, (_, type, _port, _count, _protocol, rest) => {
+      return `m=${type} ${port} ${protocol}${rest}`;
     });
   }
   if (line.startsWith('c=')) return connectionLine(line, place.address, zeroAddress);
