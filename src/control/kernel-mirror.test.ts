@@ -84,6 +84,38 @@ describe('the mirror of the kernel', () => {
     expect(mirror.isDoubtful).toBe(true);
   });
 
+  it('takes over that a link has gone or come back', () => {
+    const mirror = new KernelMirror();
+    const flags = () => mirror.at(KEY).map(({ ways }) => ways[0].flags);
+    mirror.apply(RTM_NEWROUTE, 0, route(NETWORK, '10.1.0.2'));
+    const dead = route(NETWORK, '', { ways: [way('10.1.0.2', { flags: RTNH_F_DEAD })] });
+    expect(mirror.apply(RTM_NEWROUTE, 0, dead)).toBe(KEY);
+    expect(flags()).toEqual([RTNH_F_DEAD]);
+    expect(mirror.apply(RTM_DELROUTE, 0, route(NETWORK, '10.1.0.2'))).toBe(KEY);
+    expect(mirror.count).toBe(0);
+  });
+
+  it('shares the ways of routes, and remembers none for ever', () => {
+    const mirror = new KernelMirror();
+    const waysTo = (network: string, gateway: string) => {
+      const given = route(network, gateway);
+      mirror.apply(RTM_NEWROUTE, NLM_F_REPLACE, given);
+      return mirror.at(routeKey(parseAddress(network.split('/')[0]), given.length))[0].ways;
+    };
+    const first = waysTo(NETWORK, '10.1.0.2');
+    expect(waysTo('192.0.3.0/24', '10.1.0.2')).toBe(first);
+    // One route that changes and changes.
+    for (let i = 0; i < 3000; i++) waysTo('192.0.4.0/24', `10.1.${1 + (i >> 8)}.${i & 255}`);
+    expect(mirror.count).toBe(3);
+    expect(waysTo('192.0.5.0/24', '10.1.0.2')).not.toBe(first);
+  });
+
+  it('does not show a nexthop object of which nothing is told', () => {
+    const mirror = new KernelMirror();
+    mirror.apply(RTM_NEWROUTE, 0, route(NETWORK, '', { ways: [], nexthopId: 7 }));
+    expect(RESOLUTION.resolve(mirror.at(KEY)[0])).toBe('nexthop-object');
+  });
+
   it('counts IPv6, by the whole route', () => {
     const mirror = new KernelMirror();
     const six = { family: AF_INET6, destination: new Uint8Array(16).fill(1), length: 48 };
@@ -106,9 +138,11 @@ describe('the mirror of the kernel', () => {
     }
     expect(mirror.count).toBe(3);
     expect(mirror.ipv6Count).toBe(3);
+    expect(mirror.mayFitAgain).toBe(false);
     mirror.apply(RTM_DELROUTE, 0, route('10.0.0.0/16', '10.1.0.2'));
     expect(mirror.count).toBe(2);
     expect(mirror.isOverfull).toBe(true);
+    expect(mirror.mayFitAgain).toBe(true);
   });
 });
 

@@ -1,28 +1,38 @@
 // The kernel's routes as the routing daemon knows them: filled by a dump, kept by events. One entry per
 // prefix; under it all routes to it, because the kernel can hold several that differ in metric or type of
-// service, or that were appended. IPv6 is kept to be counted and shown; weir forwards IPv4.
+// service, or that were appended. IPv6, which weir does not forward, is beside it (kernel-mirror-ipv6.ts).
 //
 // Invariant: at most ROUTES_MAX routes are kept of each family; with more the mirror is `isOverfull` for
-// good, and says nothing that packets should be sent by.
+// good, and says nothing that packets should be sent by. What is remembered beside the routes is bounded by
+// their number: who changes routes for ever makes it no larger.
 
 import type { KernelRoute, RouteType } from '../sys/route-messages.ts';
 import { AF_INET, NLM_F_APPEND, NLM_F_REPLACE, RTM_DELROUTE } from '../sys/route-messages.ts';
 import { routeKey } from './compile-routes.ts';
+import { Ipv6Mirror } from './kernel-mirror-ipv6.ts';
 
 /** The whole Internet has a million. */
 export const ROUTES_MAX = 1_500_000;
+/** Ways that are remembered to be shared, even where there are fewer routes. */
+const SHARED_MIN = 1024;
 
 /** One way of an IPv4 route. */
 export interface MirrorWay {
   readonly interfaceIndex: number;
-  /** As int32; 0: none, the destination is on the link; NO_IPV4_GATEWAY: one that is not of IPv4. */
+  /** As int32; 0: none, the destination is on the link; NO_IPV4_GATEWAY, HIDDEN_GATEWAY: not known. */
   readonly gateway: number;
   readonly weight: number;
   readonly flags: number;
   readonly isEncapsulated: boolean;
 }
 
+/** One that is not of IPv4. */
 export const NO_IPV4_GATEWAY = -1;
+/** In a nexthop object, of which the kernel tells the number alone. */
+export const HIDDEN_GATEWAY = -2;
+const HIDDEN_WAYS: readonly MirrorWay[] = [
+  { interfaceIndex: 0, gateway: HIDDEN_GATEWAY, weight: 1, flags: 0, isEncapsulated: false },
+];
 
 /** An IPv4 route, as little of it as weir needs: there may be a hundred thousand. */
 export interface MirrorRoute {
@@ -41,8 +51,7 @@ export class KernelMirror {
   readonly #most: number;
   readonly #routes = new Map<number, MirrorRoute | MirrorRoute[]>();
   readonly #ways = new Map<string, readonly MirrorWay[]>();
-  /** Texts of IPv6 routes, so that equal ones are one. */
-  readonly #ipv6 = new Set<string>();
+  readonly #ipv6: Ipv6Mirror;
   #count = 0;
   /** An event could not be told from one that the dump had seen: only another dump can say. */
   isDoubtful = false;
@@ -51,6 +60,12 @@ export class KernelMirror {
 
   constructor(most = ROUTES_MAX) {
     this.#most = most;
+    this.#ipv6 = new Ipv6Mirror(most);
+  }
+
+  /** Overfull, and by now all routes might fit: another dump can tell. */
+  get mayFitAgain(): boolean {
+    return this.isOverfull && this.#count < this.#most;
   }
 
   /** IPv4 routes. */
@@ -59,7 +74,7 @@ export class KernelMirror {
   }
 
   get ipv6Count(): number {
-    return this.#ipv6.size;
+    return this.#ipv6.count;
   }
 
   /** All IPv4 routes. */
@@ -72,7 +87,7 @@ export class KernelMirror {
 
   /** IPv6 routes as texts, the first so many. */
   ipv6Routes(count: number): string[] {
-    return Array.from(this.#ipv6.values()).slice(0, count);
+    return this.#ipv6.texts(count);
   }
 
   /** The keys of all prefixes (`routeKey`). */
@@ -93,14 +108,15 @@ export class KernelMirror {
    */
   apply(type: number, flags: number, route: KernelRoute): number | undefined {
     if (route.family !== AF_INET) {
-      this.#applyIpv6(type, route);
+      if (!this.#ipv6.apply(type, flags, route)) this.isDoubtful = true;
       return undefined;
     }
     const mirrored = this.#mirrored(route);
     const key = routeKey(mirrored.prefix, mirrored.length);
     const held = this.at(key);
     if (type === RTM_DELROUTE) return this.#remove(key, held, mirrored) ? key : undefined;
-    if (held.some((each) => isEqual(each, mirrored))) return undefined;
+    const equal = held.findIndex((each) => isEqual(each, mirrored));
+    if (equal >= 0) return this.#refresh(key, held, equal, mirrored);
     if (this.#count >= this.#most) {
       this.isOverfull = true;
       return undefined;
@@ -110,6 +126,13 @@ export class KernelMirror {
     // Told apart only by the order of the kernel's own list.
     if (alike && (flags & NLM_F_APPEND) === 0) this.isDoubtful = true;
     this.#set(key, held.length, [...others, mirrored]);
+    return key;
+  }
+
+  /** The same route again: at most the state of its links is another. */
+  #refresh(key: number, held: readonly MirrorRoute[], at: number, route: MirrorRoute) {
+    if (held[at].ways === route.ways) return undefined;
+    this.#set(key, held.length, held.with(at, route));
     return key;
   }
 
@@ -130,12 +153,6 @@ export class KernelMirror {
     else this.#routes.set(key, routes.length === 1 ? routes[0] : [...routes]);
   }
 
-  #applyIpv6(type: number, route: KernelRoute): void {
-    const text = ipv6Text(route);
-    if (type === RTM_DELROUTE) this.#ipv6.delete(text);
-    else if (this.#ipv6.size < this.#most) this.#ipv6.add(text);
-  }
-
   #mirrored(route: KernelRoute): MirrorRoute {
     const { length, typeOfService, priority, protocol, scope, type } = route;
     const prefix = int32Of(route.destination);
@@ -151,7 +168,8 @@ export class KernelMirror {
     };
   }
 
-  #shared({ ways }: KernelRoute): readonly MirrorWay[] {
+  #shared({ ways, nexthopId }: KernelRoute): readonly MirrorWay[] {
+    if (ways.length === 0 && nexthopId !== 0) return HIDDEN_WAYS;
     let name = '';
     for (const way of ways) {
       const { interfaceIndex, gateway, weight, flags, isEncapsulated } = way;
@@ -160,6 +178,8 @@ export class KernelMirror {
     const known = this.#ways.get(name);
     if (known !== undefined) return known;
     const made = ways.map(({ gateway, ...way }) => ({ ...way, gateway: gatewayOf(gateway) }));
+    // Of most of them no route is left, or they are soon remembered again.
+    if (this.#ways.size > SHARED_MIN + 2 * this.#count) this.#ways.clear();
     this.#ways.set(name, made);
     return made;
   }
@@ -206,21 +226,4 @@ function isSameWays(some: readonly MirrorWay[], others: readonly MirrorWay[]): b
 function withoutFirstLike(held: readonly MirrorRoute[], route: MirrorRoute): MirrorRoute[] {
   const first = held.findIndex((each) => isAlike(each, route));
   return held.filter((_, i) => i !== first);
-}
-
-/** As `ip -6 route` would begin the line, with addresses in full. */
-function ipv6Text(route: KernelRoute): string {
-  const ways = route.ways.map(({ gateway, interfaceIndex }) => {
-    return `${gateway === undefined ? '' : ` via ${hexAddress(gateway)}`} dev ${interfaceIndex}`;
-  });
-  const type = route.type === 'unicast' ? '' : `${route.type} `;
-  const head = `${type}${hexAddress(route.destination)}/${route.length}`;
-  return `${head}${ways.join('')} metric ${route.priority}`;
-}
-
-function hexAddress(bytes: Uint8Array): string {
-  const words = Array.from({ length: bytes.length / 2 }, (_, i) =>
-    ((bytes[i * 2] << 8) | bytes[i * 2 + 1]).toString(16),
-  );
-  return words.join(':');
 }

@@ -7,7 +7,12 @@
 import { RTNH_F_DEAD } from '../sys/route-messages.ts';
 import { prefixMask, type Target } from '../tables/routing-builder.ts';
 import { type ConnectedRoute, interfaceTowards, type OriginRoute } from './compile-routes.ts';
-import { type MirrorRoute, type MirrorWay, NO_IPV4_GATEWAY } from './kernel-mirror.ts';
+import {
+  HIDDEN_GATEWAY,
+  type MirrorRoute,
+  type MirrorWay,
+  NO_IPV4_GATEWAY,
+} from './kernel-mirror.ts';
 
 /** Why a route of the kernel is no route of the switch. */
 export const LEFT_OUT = {
@@ -16,6 +21,7 @@ export const LEFT_OUT = {
   'other-network': 'its gateway is on no network of our interfaces',
   'own-gateway': 'its gateway is an address of ours',
   'not-ipv4': 'its gateway is not an IPv4 address',
+  'nexthop-object': 'its ways are not told (net.ipv4.nexthop_compat_mode is 0)',
   encapsulated: 'goes through a tunnel of the kernel',
   'type-of-service': 'holds for a type of service only',
   dead: 'all its ways are down',
@@ -47,7 +53,8 @@ export function protocolName(protocol: number): string {
 export class KernelResolution {
   private readonly connected: readonly ConnectedRoute[];
   private readonly ownAddresses: ReadonlySet<number>;
-  private readonly targets = new Map<readonly MirrorWay[], Target | LeftOut>();
+  /** Forgotten with the ways, which the mirror shares between routes. */
+  private readonly targets = new WeakMap<readonly MirrorWay[], Target | LeftOut>();
 
   /** @param ownAddresses those of our interfaces, as int32 */
   constructor(connected: readonly ConnectedRoute[], ownAddresses: ReadonlySet<number>) {
@@ -108,6 +115,7 @@ export class KernelResolution {
     if (isEncapsulated) return 'encapsulated';
     if (gateway === 0) return 'on-link';
     if (gateway === NO_IPV4_GATEWAY) return 'not-ipv4';
+    if (gateway === HIDDEN_GATEWAY) return 'nexthop-object';
     if ((flags & RTNH_F_DEAD) !== 0) return 'dead';
     if (this.ownAddresses.has(gateway)) return 'own-gateway';
     const interfaceNumber = interfaceTowards(this.connected, gateway);

@@ -1,22 +1,12 @@
 // Keeps a mirror of the kernel's routes true: a dump at first, then events; another dump when events were
-// lost, when the kernel has removed routes without a word (it does when a link goes down or an address goes
-// away), or when the mirror is in doubt. The mirror in use is never half filled: a dump fills a new one, and
+// lost, when the kernel may have changed routes without a word (it does when a link goes down or comes back,
+// when an address goes away and when a nexthop object changes), or when the mirror is in doubt. The mirror in use is never half filled: a dump fills a new one, and
 // takes its place when it is complete.
 
 import type { Log } from '../base/log.ts';
-import {
-  decodeAddress,
-  decodeNeighbor,
-  hostDumpRequest,
-  RTM_DELADDR,
-  RTM_GETADDR,
-  RTM_GETLINK,
-  RTM_GETNEIGH,
-  RTM_NEWADDR,
-  RTM_NEWNEIGH,
-} from '../sys/host-messages.ts';
+import { hostDumpRequest, RTM_GETADDR, RTM_GETLINK, RTM_GETNEIGH } from '../sys/host-messages.ts';
 import { DumpSocket, followRoutes } from '../sys/kernel-events.ts';
-import { decodeLinkMessage, type NetlinkSocket } from '../sys/netlink.ts';
+import type { NetlinkSocket } from '../sys/netlink.ts';
 import {
   AF_INET,
   AF_INET6,
@@ -26,7 +16,8 @@ import {
   RTM_NEWROUTE,
   routeDumpRequest,
 } from '../sys/route-messages.ts';
-import { KernelMirror } from './kernel-mirror.ts';
+import { type HostCounts, HostMirror } from './host-mirror.ts';
+import { KernelMirror, ROUTES_MAX } from './kernel-mirror.ts';
 
 const RTM_NEWNEXTHOP = 104;
 const RTM_DELNEXTHOP = 105;
@@ -42,6 +33,10 @@ export interface KernelSourceSettings {
   readonly table: number;
   /** Bytes that may wait to be read. */
   readonly receiveBufferSize?: number;
+  /** Routes that are kept of each family. */
+  readonly most?: number;
+  /** After this long in doubt all routes are read again. */
+  readonly doubtMs?: number;
   readonly log: Pick<Log, 'info' | 'warning'>;
   /** The mirror is another one: everything may have changed. */
   onDumped(): void;
@@ -49,19 +44,9 @@ export interface KernelSourceSettings {
   onChanged(key: number): void;
 }
 
-/** What there is on the host beside routes, as the last dump has found it. */
-export interface HostCounts {
-  readonly links: number;
-  readonly addresses: number;
-  readonly neighbors: number;
-}
-
 export class KernelSource {
   /** Undefined before the first dump. */
   mirror: KernelMirror | undefined;
-  /** Names of links by index. */
-  links: ReadonlyMap<number, string> = new Map();
-  host: HostCounts = { links: 0, addresses: 0, neighbors: 0 };
   dumps = 0;
   events = 0;
   overflows = 0;
@@ -69,9 +54,12 @@ export class KernelSource {
   /** Why the last dump failed; undefined: it did not. */
   error: string | undefined;
   private readonly settings: KernelSourceSettings;
+  private readonly doubtMs: number;
   private socket: NetlinkSocket | undefined;
-  /** While a dump is under way: what has come meanwhile. */
+  private hostMirror = new HostMirror();
+  /** While a dump is under way: what has come meanwhile, of routes and of the rest. */
   private waiting: [type: number, flags: number, route: KernelRoute][] | undefined;
+  private waitingHost: [type: number, payload: DataView][] = [];
   private isDumpDue = false;
   private timer: NodeJS.Timeout | undefined;
   private timerAt = 0;
@@ -79,6 +67,17 @@ export class KernelSource {
 
   constructor(settings: KernelSourceSettings) {
     this.settings = settings;
+    this.doubtMs = settings.doubtMs ?? DOUBT_MS;
+  }
+
+  /** What there is on the host beside routes. */
+  get host(): HostCounts {
+    return this.hostMirror.counts;
+  }
+
+  /** Names of links by index. */
+  get links(): ReadonlyMap<number, string> {
+    return this.hostMirror.linkNames();
   }
 
   /** Begins; resolves when the first dump is complete or has failed (then it goes on trying). */
@@ -116,27 +115,27 @@ export class KernelSource {
       else this.isDumpDue = true;
       return;
     }
-    if (type === RTM_DELADDR || type === RTM_NEWNEXTHOP || type === RTM_DELNEXTHOP) {
+    if (type === RTM_NEWNEXTHOP || type === RTM_DELNEXTHOP) {
       this.dumpSoon(SILENT_CHANGE_MS);
       return;
     }
-    const link = decodeLinkMessage(type, payload);
-    if (link === undefined) return;
-    if (!link.gone) this.links = new Map(this.links).set(link.index, link.name);
-    if (link.gone || !link.running) this.dumpSoon(SILENT_CHANGE_MS);
+    if (this.waiting !== undefined && this.waitingHost.length < WAITING_MAX) {
+      this.waitingHost.push([type, copyOf(payload)]);
+    }
+    if (this.hostMirror.apply(type, payload)) this.dumpSoon(SILENT_CHANGE_MS);
   }
 
   private take(type: number, flags: number, route: KernelRoute): void {
     const { mirror } = this;
     const key = mirror?.apply(type, flags, route);
     if (key !== undefined) this.settings.onChanged(key);
-    if (mirror?.isDoubtful === true) this.dumpSoon(DOUBT_MS);
+    if (mirror?.isDoubtful === true || mirror?.mayFitAgain === true) this.dumpSoon(this.doubtMs);
   }
 
   private dumpSoon(afterMs: number): void {
     if (this.isStopped) return;
     if (this.waiting !== undefined) {
-      if (afterMs < DOUBT_MS) this.isDumpDue = true;
+      if (afterMs < this.doubtMs) this.isDumpDue = true;
       return;
     }
     const at = performance.now() + afterMs;
@@ -151,14 +150,17 @@ export class KernelSource {
     this.timer = undefined;
     this.isDumpDue = false;
     this.waiting = [];
+    this.waitingHost = [];
     const began = performance.now();
-    const mirror = new KernelMirror();
+    const mirror = new KernelMirror(this.settings.most ?? ROUTES_MAX);
+    const host = new HostMirror();
     try {
-      const isWhole = await this.readAll(mirror);
+      const isWhole = await this.readAll(mirror, host);
       if (!isWhole) mirror.isDoubtful = true;
       this.error = undefined;
     } catch (error) {
       this.waiting = undefined;
+      this.waitingHost = [];
       if (this.isStopped) return;
       this.error = (error as Error).message;
       this.settings.log.warning(this.error);
@@ -167,46 +169,35 @@ export class KernelSource {
     }
     if (this.isStopped) return;
     for (const [type, flags, route] of this.waiting) mirror.apply(type, flags, route);
+    for (const [type, payload] of this.waitingHost) host.apply(type, payload);
     this.waiting = undefined;
+    this.waitingHost = [];
+    this.hostMirror = host;
     this.mirror = mirror;
     this.dumps += 1;
     this.lastDumpMs = performance.now() - began;
     this.settings.onDumped();
     if (this.isDumpDue) this.dumpSoon(SILENT_CHANGE_MS);
-    else if (mirror.isDoubtful) this.dumpSoon(DOUBT_MS);
+    else if (mirror.isDoubtful) this.dumpSoon(this.doubtMs);
   }
 
   /** @returns whether what was read is of one moment */
-  private async readAll(mirror: KernelMirror): Promise<boolean> {
+  private async readAll(mirror: KernelMirror, host: HostMirror): Promise<boolean> {
     const socket = new DumpSocket();
     const { table } = this.settings;
-    const links = new Map<number, string>();
-    let addresses = 0;
-    let neighbors = 0;
-    try {
-      await socket.dump(
-        (sequence) => hostDumpRequest(RTM_GETLINK, 0, sequence),
+    const readHost = (request: number, family: number) =>
+      socket.dump(
+        (sequence) => hostDumpRequest(request, family, sequence),
         (type, payload) => {
-          const link = decodeLinkMessage(type, payload);
-          if (link !== undefined) links.set(link.index, link.name);
+          host.apply(type, payload);
         },
       );
-      for (const family of [AF_INET, AF_INET6]) {
-        await socket.dump(
-          (sequence) => hostDumpRequest(RTM_GETADDR, family, sequence),
-          (type, payload) => {
-            if (type === RTM_NEWADDR && decodeAddress(payload) !== undefined) addresses += 1;
-          },
-        );
-        await socket.dump(
-          (sequence) => hostDumpRequest(RTM_GETNEIGH, family, sequence),
-          (type, payload) => {
-            if (type === RTM_NEWNEIGH && decodeNeighbor(payload) !== undefined) neighbors += 1;
-          },
-        );
-      }
+    try {
+      await readHost(RTM_GETLINK, 0);
       let isWhole = true;
       for (const family of [AF_INET, AF_INET6]) {
+        await readHost(RTM_GETADDR, family);
+        await readHost(RTM_GETNEIGH, family);
         const isFamilyWhole = await socket.dump(
           (sequence) => routeDumpRequest(family, table, sequence),
           (type, payload) => {
@@ -216,12 +207,15 @@ export class KernelSource {
         );
         isWhole &&= isFamilyWhole;
       }
-      this.links = links;
-      this.host = { links: links.size, addresses, neighbors };
       mirror.isDoubtful = false;
       return isWhole;
     } finally {
       socket.close();
     }
   }
+}
+
+/** A message is valid only while it is handed over. */
+function copyOf({ buffer, byteOffset, byteLength }: DataView): DataView {
+  return new DataView(buffer.slice(byteOffset, byteOffset + byteLength));
 }

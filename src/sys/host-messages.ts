@@ -12,6 +12,7 @@ export const RTM_NEWADDR = 20;
 export const RTM_DELADDR = 21;
 export const RTM_GETADDR = 22;
 export const RTM_NEWNEIGH = 28;
+export const RTM_DELNEIGH = 29;
 export const RTM_GETNEIGH = 30;
 
 const IFADDRMSG_SIZE = 8;
@@ -21,6 +22,10 @@ const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const NDA_DST = 1;
 const NDA_LLADDR = 2;
+
+/** Neighbors that need no address of the link, such as groups; and those that are nothing yet. */
+export const NUD_NOARP = 0x40;
+export const NUD_NONE = 0;
 
 export interface KernelAddress {
   readonly family: number;

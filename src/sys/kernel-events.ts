@@ -10,12 +10,13 @@ import { WeirError } from '../base/errors.ts';
 import { errnoName } from './advice.ts';
 import { type NetlinkListener, NetlinkSocket, RTMGRP_LINK } from './netlink.ts';
 
+const RTMGRP_NEIGH = 0x4;
 const RTMGRP_IPV4_IFADDR = 0x10;
 const RTMGRP_IPV4_ROUTE = 0x40;
 const RTMGRP_IPV6_IFADDR = 0x100;
 const RTMGRP_IPV6_ROUTE = 0x400;
-const ROUTE_GROUPS =
-  RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
+const HOST_GROUPS = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+const ROUTE_GROUPS = HOST_GROUPS | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
 /** Nexthop objects, Linux 5.3. */
 const RTNLGRP_NEXTHOP = 32;
 
@@ -26,7 +27,8 @@ const NLM_F_DUMP_INTR = 0x10;
 const ENOENT = 2;
 /** Reads of up to 64 KiB after which others have their turn in the event loop. */
 const READS_PER_TURN = 16;
-const DUMP_TIMEOUT_MS = 10_000;
+/** Between two reads: how long a dump takes is a matter of how much there is. */
+const DUMP_STALLS_MS = 10_000;
 
 /** Asks for dumps, one after the other. */
 export class DumpSocket {
@@ -50,7 +52,7 @@ export class DumpSocket {
    * @param request makes the request with a sequence number
    * @param listener is given each message
    * @returns whether it is of one moment
-   * @throws SystemError, WeirError ERR_SYSTEM_CALL when it is refused or does not end
+   * @throws SystemError, WeirError ERR_SYSTEM_CALL when it is refused or does not go on
    */
   dump(request: (sequence: number) => Uint8Array, listener: NetlinkListener): Promise<boolean> {
     this.#sequence += 1;
@@ -63,7 +65,7 @@ export class DumpSocket {
       };
       const fail = (why: string): void =>
         end(() => reject(new WeirError('ERR_SYSTEM_CALL', `a netlink dump failed: ${why}`, '')));
-      const timer = setTimeout(() => fail('it does not end'), DUMP_TIMEOUT_MS);
+      const timer = setTimeout(() => fail('it does not go on'), DUMP_STALLS_MS);
       let isWhole = true;
       const onMessage: NetlinkListener = (type, payload, flags, sequence) => {
         if (sequence !== wanted) return;
@@ -78,6 +80,7 @@ export class DumpSocket {
         else fail(errnoName(error));
       };
       this.#onReadable = () => {
+        timer.refresh();
         if (!this.#socket.readAll(onMessage, READS_PER_TURN)) fail('messages were lost');
       };
       try {
@@ -95,7 +98,7 @@ export class DumpSocket {
 }
 
 /**
- * Reports every change of links, addresses and routes of this network namespace, until closed.
+ * Reports every change of links, addresses, neighbors and routes of this network namespace, until closed.
  * @param onLost called when events were missed
  * @param receiveBufferSize bytes that may wait to be read
  * @throws SystemError

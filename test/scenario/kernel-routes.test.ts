@@ -165,7 +165,7 @@ describe.skipIf(reason !== undefined)("the kernel's routes", () => {
   });
 
   it('the same prefix several times, by metric and appended', async () => {
-    await follow();
+    await follow({ doubtMs: 300 });
     ip('route add 100.1.0.0/16 via 10.1.0.20 proto static');
     ip('route add 100.1.0.0/16 via 10.1.0.21 metric 5 proto static');
     ip('route append 100.1.0.0/16 via 10.1.0.22 metric 5 proto static');

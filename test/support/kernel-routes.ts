@@ -15,6 +15,7 @@ import {
   NLM_F_REQUEST,
   RTM_DELROUTE,
   RTM_NEWROUTE,
+  RTNH_F_DEAD,
   TABLE_MAIN,
 } from '../../src/sys/route-messages.ts';
 import { formatAddress } from '../../src/wire/ipv4.ts';
@@ -27,6 +28,7 @@ interface IpWay {
   dev?: string;
   weight?: number;
   via?: { host: string };
+  flags?: string[];
 }
 
 interface IpRoute extends IpWay {
@@ -37,14 +39,16 @@ interface IpRoute extends IpWay {
   nexthops?: IpWay[];
 }
 
-/** One line for each route of the main table, as the kernel's own tool sees it; sorted. */
-export function routesByIp(): string[] {
-  const text = execFileSync('ip', ['-j', '-4', 'route', 'show', 'table', 'main'], {
-    encoding: 'utf8',
-    maxBuffer: 256 << 20,
-  });
-  const routes = JSON.parse(text || '[]') as IpRoute[];
-  return routes.map(lineOfIp).sort();
+/** What `ip -j …` prints; the arguments stand in one text. */
+export function ipJson<Result>(args: string): Result[] {
+  const options = { encoding: 'utf8', maxBuffer: 256 << 20 } as const;
+  // Without anything to print, some versions print nothing.
+  return JSON.parse(execFileSync('ip', ['-j', ...args.split(' ')], options) || '[]') as Result[];
+}
+
+/** One line for each route of a table, as the kernel's own tool sees it; sorted. */
+export function routesByIp(table = TABLE_MAIN): string[] {
+  return ipJson<IpRoute>(`-4 route show table ${table}`).map(lineOfIp).sort();
 }
 
 function lineOfIp(route: IpRoute): string {
@@ -52,10 +56,14 @@ function lineOfIp(route: IpRoute): string {
   const nothing = type !== 'unicast' || (route.dev === undefined && route.nexthops === undefined);
   const ways = route.nexthops ?? (nothing ? [] : [{ ...route, weight: 1 }]);
   const texts = ways.map(
-    (way) => `${way.gateway ?? way.via?.host ?? '-'} ${way.dev} ${way.weight}`,
+    (way) => `${way.gateway ?? way.via?.host ?? '-'} ${way.dev} ${way.weight}${stateOfIp(way)}`,
   );
   const prefix = dst === 'default' ? '0.0.0.0/0' : dst.includes('/') ? dst : `${dst}/32`;
   return `${type} ${prefix} metric ${metric} ${texts.join(', ')}`.trim();
+}
+
+function stateOfIp({ flags }: IpWay): string {
+  return flags?.includes('dead') ? ' dead' : '';
 }
 
 /** The same of a mirror. */
@@ -65,8 +73,12 @@ export function routesByMirror(mirror: KernelMirror, links: ReadonlyMap<number, 
 
 function lineOfMirror(route: MirrorRoute, links: ReadonlyMap<number, string>): string {
   const { prefix, length, priority, type, ways } = route;
-  const texts = ways.map(({ gateway, interfaceIndex, weight }) => {
-    return `${gateway === 0 ? '-' : formatAddress(gateway)} ${links.get(interfaceIndex)} ${weight}`;
+  // A blackhole by a nexthop object has the loopback as its way.
+  const used = type === 'unicast' ? ways : [];
+  const texts = used.map(({ gateway, interfaceIndex, weight, flags }) => {
+    const via = gateway === 0 ? '-' : formatAddress(gateway);
+    const state = (flags & RTNH_F_DEAD) === 0 ? '' : ' dead';
+    return `${via} ${links.get(interfaceIndex)} ${weight}${state}`;
   });
   return `${type} ${formatAddress(prefix)}/${length} metric ${priority} ${texts.join(', ')}`.trim();
 }
