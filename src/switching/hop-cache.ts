@@ -9,12 +9,7 @@
 //
 // Invariant: nothing is used in a later burst without having been made certain of anew.
 
-import {
-  CONTROL_INTERFACE,
-  INTERFACE_LINK_UP,
-  INTERFACE_MTU,
-  MAX_NEIGHBORS,
-} from '../memory/layout.ts';
+import { CONTROL_INTERFACE, INTERFACE_MTU, MAX_NEIGHBORS } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import type { NeighborTable } from '../tables/neighbor-table.ts';
 import type { PacketContext } from './packet-context.ts';
@@ -80,7 +75,6 @@ export class HopCache {
     const { egress, neighbor } = context;
     // The control host is no neighbor.
     if (egress === CONTROL_INTERFACE) return NO_HOP;
-    if (words[this.memory.interfaceWord(egress, INTERFACE_LINK_UP)] === 0) return NO_HOP;
     // What is due to the neighbor is the long way's: asking for it twice would be asking once too often.
     if (!neighbors.isAtRest(neighbor, nowMs) || neighbors.readMac(neighbor) === 0) return NO_HOP;
     const { macHigh, macLow } = neighbors;

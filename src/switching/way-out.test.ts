@@ -6,12 +6,14 @@ import { decodeFrame } from '../../test/support/packet-fields.ts';
 import {
   B1,
   CLIENT,
+  EXT,
   INT,
   macOf,
   type Outcome,
   SwitchBench,
 } from '../../test/support/switch-bench.ts';
 import { ACK, handshake, query, reply, request } from '../../test/support/switch-packets.ts';
+import { INTERFACE_LINK_UP } from '../memory/layout.ts';
 import { ADDRESS, ENTRY_WORDS, KEY } from '../tables/neighbor-entry.ts';
 import { parseAddress } from '../wire/ipv4.ts';
 
@@ -83,5 +85,38 @@ describe('a route', () => {
     expect(Object.keys(chosen).sort()).toEqual(ROUTERS.map(macOf).sort());
     expect(chosen[macOf(ROUTERS[1])] / 200).toBeGreaterThan(0.6);
     expect(chosen[macOf(ROUTERS[1])] / 200).toBeLessThan(0.9);
+  });
+
+  it('with several ways: a flow keeps its own while its link is up, and while others come and go', async () => {
+    const routers = [...ROUTERS, '10.2.0.254'];
+    const bench = await SwitchBench.create({ known: [CLIENT, B1, ...routers] });
+    const follow = (...some: string[]) =>
+      bench.followRoutes({
+        ...fromKernel,
+        ways: some.map((router) => ({
+          interfaceNumber: router.startsWith('10.2.') ? INT : EXT,
+          gateway: parseAddress(router),
+          weight: 1,
+        })),
+      });
+    await follow(...routers);
+    const clients = Array.from({ length: 60 }, (_, i) => `192.0.2.${i + 1}`);
+    for (const source of clients) bench.pass(query({}, { source }));
+    const chosen = () =>
+      clients.map((destination) => `${nextHops(bench.pass(reply({}, { destination }), INT))}`);
+    const all = chosen();
+    expect(new Set(all)).toEqual(new Set(routers.map(macOf)));
+    // Of connections that have a way already, and without anything new from the routing daemon.
+    bench.setInterface(INT, INTERFACE_LINK_UP, 0);
+    const without = chosen();
+    const lost = macOf(routers[2]);
+    expect(without.every((hop, i) => hop !== lost && (hop === all[i] || all[i] === lost))).toBe(
+      true,
+    );
+    bench.setInterface(INT, INTERFACE_LINK_UP, 1);
+    await follow(...ROUTERS);
+    expect(chosen()).toEqual(without);
+    await follow(...routers);
+    expect(chosen()).toEqual(all);
   });
 });

@@ -87,7 +87,10 @@ export class WayOut {
     this.routing = routing;
   }
 
-  /** Notes a way out that was found before. False: it is void by now. @hot */
+  /**
+   * Notes a way out that was found before. False: it is void by now, or its link is down, so that another
+   * should be looked for. @hot
+   */
   recall(context: PacketContext, word: number): boolean {
     if (word === CONTROL_WAY_OUT) {
       context.egress = CONTROL_INTERFACE;
@@ -97,7 +100,9 @@ export class WayOut {
     if (((this.neighbors.recycled(neighbor) ^ (word >>> RECYCLED_SHIFT)) & INDEX_MASK) !== 0) {
       return false;
     }
-    context.egress = (((word >>> EGRESS_SHIFT) & EGRESS_MASK) - 1) | 0;
+    const egress = (((word >>> EGRESS_SHIFT) & EGRESS_MASK) - 1) | 0;
+    if (this.memory.words[this.memory.interfaceWord(egress, INTERFACE_LINK_UP)] === 0) return false;
+    context.egress = egress;
     context.neighbor = neighbor;
     return true;
   }
@@ -136,7 +141,8 @@ export class WayOut {
     }
     let kind = routes.nextHopKind(words, routing, hop);
     if (kind === routes.HOP_GROUP) {
-      hop = routes.chooseMember(words, routing, hop, flowHash(context));
+      const links = this.memory.interfaceWord(0, INTERFACE_LINK_UP);
+      hop = routes.chooseMember(words, routing, hop, flowHash(context), links);
       kind = routes.nextHopKind(words, routing, hop);
     }
     if (kind !== routes.HOP_NEIGHBOR) {

@@ -55,8 +55,6 @@ const KINDS = {
   prohibit: table.HOP_PROHIBIT,
 };
 const ADDRESSES = 2 ** 32;
-/** Flow hashes in a group have 31 bits. */
-const HASHES = 2 ** 31;
 
 /**
  * Writes the whole buffer that begins at `words[base]`. The order of `routes` only decides between
@@ -143,7 +141,8 @@ class NextHops {
     return number;
   }
 
-  private groupOf(ways: readonly WeightedWay[]): number {
+  private groupOf(all: readonly WeightedWay[]): number {
+    const ways = distinctWays(all);
     assert(ways.length > 0 && ways.every(({ weight }) => weight > 0), 'a group has ways');
     if (ways.length === 1) return this.wayOf(ways[0]);
     const name = ways
@@ -156,18 +155,17 @@ class NextHops {
     }
     const hops = ways.map((way) => this.wayOf(way));
     const first = this.memberCount;
-    const total = ways.reduce((sum, { weight }) => sum + weight, 0);
-    let reached = 0;
     ways.forEach(({ weight }, i) => {
-      reached += weight;
       const member = this.base + table.MEMBERS + (first + i) * table.MEMBER_WORDS;
-      // The last one takes what is left, so its bound is not read.
-      const bound = Math.min(Math.round((reached / total) * HASHES), HASHES - 1);
-      this.words[member + table.MEMBER_BOUND] = bound;
+      this.words[member + table.MEMBER_WEIGHT] = weight;
       this.words[member + table.MEMBER_NEXT_HOP] = hops[i];
     });
     this.memberCount += ways.length;
-    return this.named(name, first, ways.length, table.HOP_GROUP);
+    const number = this.named(name, first, ways.length, table.HOP_GROUP);
+    const record = this.base + table.NEXT_HOPS + number * table.NEXT_HOP_WORDS;
+    const isWeighted = ways.some(({ weight }) => weight !== ways[0].weight);
+    this.words[record + table.NEXT_HOP_IS_WEIGHTED] = isWeighted ? 1 : 0;
+    return number;
   }
 
   private named(name: string, first: number, second: number, kind: number): number {
@@ -190,6 +188,17 @@ class NextHops {
     this.words[record + table.NEXT_HOP_KIND] = kind;
     return number;
   }
+}
+
+/** Each way once, with the weight of all that are the same, in an order that only depends on what they are. */
+function distinctWays(ways: readonly WeightedWay[]): WeightedWay[] {
+  const distinct = new Map<number, WeightedWay>();
+  for (const way of ways) {
+    const key = way.interfaceNumber * ADDRESSES + (way.gateway >>> 0);
+    const weight = way.weight + (distinct.get(key)?.weight ?? 0);
+    distinct.set(key, { ...way, weight });
+  }
+  return [...distinct].sort(([one], [other]) => one - other).map(([, way]) => way);
 }
 
 function full(capacity: string, wanted: string, advice: string): WeirError {

@@ -15,7 +15,9 @@ import * as table from './routing-table.ts';
 
 const BASE = 128;
 const GUARD = -7;
-const WORDS = new Int32Array(BASE + ROUTING_TABLE_SIZE / 4 + 64);
+const WORDS = new Int32Array(BASE + ROUTING_TABLE_SIZE / 4 + 64 * 8);
+/** Whether the links of the interfaces are up. */
+const LINK_WORDS = new Int32Array(64 * 8).fill(1);
 const ip = (a: number, b: number, c: number, d: number) => (a << 24) | (b << 16) | (c << 8) | d;
 
 /** Writes over rubbish; words on both sides of the buffer must stay. */
@@ -23,7 +25,7 @@ function build(routes: readonly Route[]) {
   WORDS.fill(GUARD);
   const report = writeRoutingTable(WORDS, BASE, routes);
   expect(WORDS.subarray(0, BASE).every((word) => word === GUARD)).toBe(true);
-  expect(WORDS.subarray(WORDS.length - 64).every((word) => word === GUARD)).toBe(true);
+  expect(WORDS.subarray(BASE + ROUTING_TABLE_SIZE / 4).every((word) => word === GUARD)).toBe(true);
   return report;
 }
 
@@ -63,6 +65,33 @@ function boundaries({ prefix, length }: PlainRoute): number[] {
   const first = prefix & prefixMask(length);
   const last = first | ~prefixMask(length);
   return [first, last, (first - 1) | 0, (last + 1) | 0];
+}
+
+const FLOWS = Array.from({ length: 20_000 }, (_, i) => finish(mix(1, i)));
+/** The word of an interface's link is this, and 64 for each interface before it. */
+const LINKS = 8;
+
+function setLinks(mask: number): void {
+  for (let i = 0; i < LINKS; i++) LINK_WORDS[i * 64] = (mask >> i) & 1;
+}
+
+/** The gateway that each flow takes out of these ways. */
+function choices(...list: number[][]): number[] {
+  build([{ prefix: ip(10, 0, 0, 0), length: 8, ways: ways(...list) }]);
+  WORDS.set(LINK_WORDS, WORDS.length - 64 * LINKS);
+  const group = table.lookupRoute(WORDS, BASE, ip(10, 1, 2, 3));
+  return FLOWS.map((hash) => {
+    const hop = table.chooseMember(WORDS, BASE, group, hash, WORDS.length - 64 * LINKS);
+    expect(table.nextHopKind(WORDS, BASE, hop)).toBe(table.HOP_NEIGHBOR);
+    return table.nextHopGateway(WORDS, BASE, hop);
+  });
+}
+
+function expectShares(chosen: readonly number[], shares: Readonly<Record<number, number>>): void {
+  for (const [gateway, share] of Object.entries(shares)) {
+    const part = chosen.filter((each) => each === Number(gateway)).length / chosen.length;
+    expect(Math.abs(part - share), `share of ${gateway}`).toBeLessThan(0.02);
+  }
 }
 
 describe('routing table', () => {
@@ -173,33 +202,49 @@ describe('routing table', () => {
     expect(table.lookupRoute(WORDS, BASE, ip(10, 3, 0, 1))).toBe(table.NO_ROUTE);
   });
 
-  it('spreads flows over several ways by their weights, and moves few when one is gone', () => {
-    const prefix = ip(10, 0, 0, 0);
-    const hashes = Array.from({ length: 20_000 }, (_, i) => finish(mix(1, i)));
-    const choices = (...list: number[][]) => {
-      build([{ prefix, length: 8, ways: ways(...list) }]);
-      const group = table.lookupRoute(WORDS, BASE, ip(10, 1, 2, 3));
-      return hashes.map((hash) => {
-        const hop = table.chooseMember(WORDS, BASE, group, hash);
-        expect(table.nextHopKind(WORDS, BASE, hop)).toBe(table.HOP_NEIGHBOR);
-        return table.nextHopGateway(WORDS, BASE, hop);
-      });
-    };
+  it('spreads flows over several ways by their weights, and moves none but must move', () => {
     const three = choices([1, 101, 5], [1, 102, 3], [2, 103, 2]);
-    for (const [gateway, share] of [
-      [101, 0.5],
-      [102, 0.3],
-      [103, 0.2],
-    ]) {
-      const part = three.filter((chosen) => chosen === gateway).length / hashes.length;
-      expect(Math.abs(part - share)).toBeLessThan(0.02);
-    }
-    const two = choices([1, 101, 5], [1, 102, 3]);
-    const moved = three.filter((chosen, i) => chosen !== 103 && chosen !== two[i]).length;
-    expect(moved / hashes.length).toBeLessThan(0.2);
+    expectShares(three, { 101: 0.5, 102: 0.3, 103: 0.2 });
+    // Of the flows of one that is gone each takes one that is left, by their weights.
+    const two = choices([1, 102, 3], [1, 101, 5]);
+    expect(three.every((chosen, i) => chosen === 103 || chosen === two[i])).toBe(true);
+    expectShares(two, { 101: 5 / 8, 102: 3 / 8 });
+    // A weight that is lowered gives flows away, and nobody else does.
+    const lighter = choices([1, 101, 5], [1, 102, 1], [2, 103, 2]);
+    expect(three.every((chosen, i) => chosen === 102 || chosen === lighter[i])).toBe(true);
+    expectShares(lighter, { 101: 5 / 8, 102: 1 / 8, 103: 2 / 8 });
+    // Where all weigh the same it is as if they were counted.
+    const equal = choices([1, 101, 2], [1, 102, 2], [2, 103, 2]);
+    expectShares(equal, { 101: 1 / 3, 102: 1 / 3, 103: 1 / 3 });
+    const heavier = choices([1, 101, 2], [1, 102, 2], [2, 103, 3]);
+    expect(equal.every((chosen, i) => heavier[i] === 103 || heavier[i] === chosen)).toBe(true);
     // One way is no group.
-    build([{ prefix, length: 8, ways: ways([1, 101, 5]) }]);
-    expect(answer(prefix)).toEqual([1, 101]);
+    build([{ prefix: ip(10, 0, 0, 0), length: 8, ways: ways([1, 101, 5]) }]);
+    expect(answer(ip(10, 0, 0, 0))).toEqual([1, 101]);
+  });
+
+  it('lets a way out whose link is down, unless all are', () => {
+    const all = choices([1, 101, 5], [1, 102, 3], [2, 103, 2]);
+    setLinks(0b011);
+    const first = choices([1, 101, 5], [1, 102, 3], [2, 103, 2]);
+    expect(first.every((chosen, i) => chosen === (all[i] === 103 ? chosen : all[i]))).toBe(true);
+    expectShares(first, { 101: 5 / 8, 102: 3 / 8 });
+    setLinks(0);
+    expect(choices([1, 101, 5], [1, 102, 3], [2, 103, 2])).toEqual(all);
+    setLinks(-1);
+  });
+
+  it('takes ways that are named twice for one, in any order', () => {
+    const once = choices([1, 101, 3], [2, 103, 1]);
+    expect(choices([2, 103, 1], [1, 101, 1], [1, 101, 2])).toEqual(once);
+    const report = build([
+      { prefix: 0, length: 8, ways: ways([1, 101, 3], [2, 103, 1]) },
+      { prefix: 1 << 24, length: 8, ways: ways([2, 103, 1], [1, 101, 3]) },
+      { prefix: 2 << 24, length: 8, ways: ways([1, 101, 3], [1, 101, 3]) },
+    ]);
+    // The two neighbors and one group.
+    expect(report.nextHops).toBe(3);
+    expect(answer(2 << 24)).toEqual([1, 101]);
   });
 
   it('agrees with a scan over random tables', () => {

@@ -15,8 +15,9 @@
 //
 //   header      64                 0 routes  1 next hops  2 words of ranges  3 members
 //   next hops   4 × MAX_NEXT_HOPS  0 interface number  1 gateway (0: the destination is on the link)
-//                                  2 kind (HOP_…); of a group 0 is its first member, 1 how many
-//   members     2 × MAX_MEMBERS    0 upper bound of the flow hashes, 31 bits  1 next hop number
+//                                  2 kind (HOP_…); of a group 0 is its first member, 1 how many,
+//                                  3 is 1 where their weights differ
+//   members     2 × MAX_MEMBERS    0 weight  1 next hop number
 //   root        65536              an entry per upper half of an address
 //   ranges      the rest           blocks: how many ranges, then as many words, in order:
 //                                  lower half of the first address << 16 | entry (never a block)
@@ -25,7 +26,8 @@
 //
 // A prefix up to /16 costs no range, a longer one two at the most: 600,000 random ones fit.
 
-import { ROUTING_TABLE_SIZE } from '../memory/layout.ts';
+import { finish, mix } from '../base/hash.ts';
+import { INTERFACE_SIZE, ROUTING_TABLE_SIZE } from '../memory/layout.ts';
 
 export const NO_ROUTE = -1;
 
@@ -35,6 +37,11 @@ export const NEXT_HOP_WORDS = 4;
 export const MAX_MEMBERS = 65536;
 export const MEMBER_WORDS = 2;
 export const ROOT_WORDS = 65536;
+const INTERFACE_WORDS = INTERFACE_SIZE / 4;
+/** Hashes that lots are drawn from have 31 bits. */
+const HASHES = 2 ** 31;
+/** Less than every lot: the logarithm of the smallest is some -22. */
+const ALL_LOTS = -64;
 
 // Sections: words from `base`.
 export const NEXT_HOPS = 64;
@@ -54,15 +61,16 @@ export const ROUTING_MEMBERS = 3;
 export const NEXT_HOP_INTERFACE = 0;
 export const NEXT_HOP_GATEWAY = 1;
 export const NEXT_HOP_KIND = 2;
+export const NEXT_HOP_IS_WEIGHTED = 3;
 
 // Words of a member.
-export const MEMBER_BOUND = 0;
+export const MEMBER_WEIGHT = 0;
 export const MEMBER_NEXT_HOP = 1;
 
 // Kinds of next hops.
 /** A neighbor: the gateway, or the destination itself. */
 export const HOP_NEIGHBOR = 0;
-/** Several ways, of which the hash of a flow chooses one (RFC 2992, with weights). */
+/** Several ways, of which the hash of a flow chooses one (`chooseMember`). */
 export const HOP_GROUP = 1;
 /** Packets vanish. */
 export const HOP_BLACKHOLE = 2;
@@ -96,22 +104,45 @@ export function nextHopKind(words: Int32Array, base: number, nextHop: number): n
   return words[base + NEXT_HOPS + nextHop * NEXT_HOP_WORDS + NEXT_HOP_KIND];
 }
 
-/** The way that a flow takes out of a group: a next hop of another kind. @hot */
+/**
+ * The way that a flow takes out of a group: a next hop that is a neighbor. Each way draws a lot for the flow,
+ * and the longest wins (rendezvous hashing: Thaler, Ravishankar, "Using name-based mappings to increase hit
+ * rates", 1998; with weights as in Efraimidis, Spirakis, "Weighted random sampling with a reservoir", 2006).
+ * So a flow keeps its way while that is there, whatever ways come, go or change their weights beside
+ * it, but for its share of what is new. A way whose link is down takes part only when all are.
+ * @param linkWords word of the first interface's INTERFACE_LINK_UP
+ * @hot
+ */
 export function chooseMember(
   words: Int32Array,
   base: number,
   group: number,
   flowHash: number,
+  linkWords: number,
 ): number {
   const record = base + NEXT_HOPS + group * NEXT_HOP_WORDS;
   const count = words[record + NEXT_HOP_GATEWAY];
-  const hash = flowHash >>> 1;
+  const isWeighted = words[record + NEXT_HOP_IS_WEIGHTED];
   let member = base + MEMBERS + words[record + NEXT_HOP_INTERFACE] * MEMBER_WORDS;
-  for (let i = 1; i < count; i++) {
-    if (hash < words[member + MEMBER_BOUND]) break;
+  let best = words[member + MEMBER_NEXT_HOP];
+  let bestLot = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < count; i++) {
+    const hop = words[member + MEMBER_NEXT_HOP];
+    const interfaceNumber = nextHopInterface(words, base, hop);
+    const hash = mix(mix(flowHash, interfaceNumber), nextHopGateway(words, base, hop));
+    // Between 0 and 1, neither of them.
+    let lot = ((finish(hash) >>> 1) + 0.5) / HASHES;
+    // A logarithm is negative, and the nearer to 0 the heavier the way. Where all weigh the same it costs
+    // time and changes nothing.
+    if (isWeighted !== 0) lot = Math.log(lot) / words[member + MEMBER_WEIGHT];
+    if (words[linkWords + interfaceNumber * INTERFACE_WORDS] === 0) lot += ALL_LOTS;
+    if (lot > bestLot) {
+      bestLot = lot;
+      best = hop;
+    }
     member = (member + MEMBER_WORDS) | 0;
   }
-  return words[member + MEMBER_NEXT_HOP];
+  return best;
 }
 
 /** Number of the interface that leads to a next hop that is a neighbor. @hot */

@@ -37,7 +37,7 @@ const TYPED_ARRAY = /^(?:Ui|I)nt(?:8|16|32)Array$|^Float(?:32|64)Array$/;
 
 /** Builtins that take numbers, give a number, and allocate nothing. */
 const HOT_BUILTINS = [
-  /^Math\.(?:imul|min|max|abs|clz32|floor|ceil|trunc|sign)$/,
+  /^Math\.(?:imul|min|max|abs|clz32|floor|ceil|trunc|sign|log)$/,
   /^Atomics\.(?:load|store|add|sub|and|or|xor|exchange|compareExchange)$/,
   /^DataView\.[gs]et(?:(?:Ui|I)nt(?:8|16|32)|Float(?:32|64))$/,
   /^(?:(?:Ui|I)nt(?:8|16|32)|Float(?:32|64))Array\.(?:copyWithin|fill)$/,
