@@ -109,7 +109,11 @@ describe('what the control host sends', () => {
       packetOut: [
         {
           egress: HOST,
-          frame: toHost({ source: '203.0.113.5', identification: 0 }).icmp({
+          frame: toHost({
+            source: '203.0.113.5',
+            identification: 0,
+            typeOfService: 0xc0,
+          }).icmp({
             type: 3,
             code: 0,
             embedded: packet()

@@ -1,84 +1,25 @@
-// What no service claims, from one interface to another: as a router does it, with and without translation of
-// the source, and what the sender is told when it cannot be done.
+// What no service claims, from one interface to another: as a router does it, and what the sender is told when it
+// cannot be done. With translation of the source: source-nat.test.ts.
 
 import { describe, expect, it } from 'vitest';
-import type { Ipv4Spec, PacketBuilder } from '../../test/support/packet-builder.ts';
-import { packet } from '../../test/support/packet-builder.ts';
-import { decodeFrame, expectSameFields } from '../../test/support/packet-fields.ts';
 import {
-  B1,
-  B2,
-  CLIENT,
-  EXT,
-  EXT_MAC,
-  INT,
-  INT_MAC,
-  macOf,
-  SwitchBench,
-  VIP,
-} from '../../test/support/switch-bench.ts';
+  ABOUT,
+  back,
+  bench,
+  errorOf,
+  expectSent,
+  FAR,
+  NAT,
+  out,
+  PLAIN,
+  pass,
+  sentBack,
+  sentOut,
+  udp,
+} from '../../test/support/forwarded-packets.ts';
+import type { PacketBuilder } from '../../test/support/packet-builder.ts';
+import { B1, B2, EXT, INT, INT_MAC, macOf, VIP } from '../../test/support/switch-bench.ts';
 import { INTERFACE_MTU } from '../memory/layout.ts';
-
-const OUTER = '10.1.0.3';
-const FAR = '192.0.2.9';
-const ROUTES = [
-  { to: '198.51.100.0/24', type: 'unreachable' },
-  { to: '203.0.113.0/24', type: 'prohibit' },
-  { to: '100.64.0.0/10', type: 'blackhole' },
-];
-const PLAIN = [
-  { from: 'int0', to: 'ext0' },
-  { from: 'ext0', to: 'int0' },
-];
-const NAT = [{ from: 'int0', to: 'ext0', source: OUTER, 'source-ports': '2000-2003' }];
-
-const bench = (forwarding: object[] = [], more = {}) =>
-  SwitchBench.create({ configuration: { forwarding, routes: ROUTES, ...more } });
-
-/** From a server, to the switch; and from the switch to the client's side, one hop further. */
-const out = (ip: Ipv4Spec = {}) =>
-  packet()
-    .ethernet({ source: macOf(B2), destination: INT_MAC })
-    .ipv4({ source: B2, destination: CLIENT, timeToLive: 64, ...ip });
-const sentOut = (ip: Ipv4Spec = {}) =>
-  packet()
-    .ethernet({ source: EXT_MAC, destination: macOf(CLIENT) })
-    .ipv4({ source: B2, destination: CLIENT, timeToLive: 63, ...ip });
-const back = (ip: Ipv4Spec = {}) =>
-  packet()
-    .ethernet({ source: macOf(CLIENT), destination: EXT_MAC })
-    .ipv4({ source: CLIENT, destination: B2, timeToLive: 64, ...ip });
-const sentBack = (ip: Ipv4Spec = {}) =>
-  packet()
-    .ethernet({ source: INT_MAC, destination: macOf(B2) })
-    .ipv4({ source: CLIENT, destination: B2, timeToLive: 63, ...ip });
-const udp = (built: PacketBuilder, sourcePort = 5000, destinationPort = 53) =>
-  built.udp({ sourcePort, destinationPort }).payload('datagram');
-
-/** What an ICMP error is about. */
-const ABOUT = packet().ipv4({ source: CLIENT, destination: B2 }).udp({ sourcePort: 1 });
-
-/** What comes out when this goes in, and under which reason. */
-async function pass(on: SwitchBench, frame: PacketBuilder, ingress = INT) {
-  const { reasons, sent } = on.pass(frame, ingress);
-  return { reason: reasons.join(), sent };
-}
-
-function expectSent(
-  outcome: Awaited<ReturnType<typeof pass>>,
-  egress: number,
-  frame: PacketBuilder,
-) {
-  expect(outcome.sent).toHaveLength(1);
-  expect(outcome.sent[0].egress).toBe(egress);
-  expectSameFields(outcome.sent[0].bytes, frame.bytes());
-}
-
-/** The error that the switch has sent about a packet: its type and code, and what it embeds. */
-function errorOf({ sent }: Awaited<ReturnType<typeof pass>>) {
-  const { ipv4, icmp, ethernet } = decodeFrame(sent[0].bytes);
-  return { egress: sent[0].egress, ethernet, ipv4, icmp, bytes: sent[0].bytes };
-}
 
 describe('forwarding is off', () => {
   it('by default, and in the direction that is not named', async () => {
@@ -94,7 +35,16 @@ describe('forwarding is off', () => {
       expect((await pass(on, udp(out({ destination })))).reason, destination).toBe('not-ours');
     }
     expect((await pass(on, udp(out({ destination: '10.1.0.1' })))).reason).toBe('invalid-service');
-    expect((await pass(on, udp(out({ source: VIP })))).reason).toBe('bad-ip-source');
+    // Broadcasts of the networks that we are in, of today and of old.
+    for (const destination of ['10.1.0.255', '10.1.0.0']) {
+      expect(await pass(on, udp(out({ destination })))).toEqual({ reason: 'not-ours', sent: [] });
+    }
+    const forged = ['127.0.0.1', '0.0.0.0', '224.0.0.1', '255.255.255.255', '169.254.1.1'];
+    for (const source of [...forged, VIP, '10.2.0.255', '10.2.0.0']) {
+      expect((await pass(on, udp(out({ source })))).reason, source).toBe('bad-ip-source');
+      const late = out({ source, protocol: 17, fragmentOffset: 8 }).payload('x'.repeat(28));
+      expect((await pass(on, late)).reason, source).toBe('bad-ip-source');
+    }
     const ping = out({ source: '10.2.0.1' }).icmp({ type: 8 });
     expect((await pass(on, ping)).reason).toBe('bad-ip-source');
   });
@@ -163,7 +113,7 @@ describe('the sender is told', () => {
       expect(error).toMatchObject({
         egress: INT,
         ethernet: { source: INT_MAC, destination: macOf(B2) },
-        ipv4: { source: '10.2.0.1', destination: B2, protocol: 1 },
+        ipv4: { source: '10.2.0.1', destination: B2, protocol: 1, typeOfService: 0xc0 },
         icmp,
       });
       // The packet as it came: IP header and the first bytes behind it.
@@ -203,135 +153,5 @@ describe('the sender is told', () => {
     // Nothing is left of the limit: dropped for what they would have been told.
     expect(await quiet(udp(out({ destination: '198.51.100.1' })))).toBe('route-unreachable');
     expect(await quiet(udp(out({ destination: '203.0.113.1' })))).toBe('route-prohibited');
-  });
-});
-
-describe('forwarding with translation', () => {
-  it.each(['short', 'long'])('UDP, the %s way: a port of ours outwards, and back', async (way) => {
-    const on = await bench(NAT);
-    if (way === 'long') on.goTheLongWay();
-    const first = await pass(on, udp(out()));
-    expect(first.reason).toBe('source-nat');
-    const port = (decodeFrame(first.sent[0].bytes).udp as { sourcePort: number }).sourcePort;
-    expect(port).toBeGreaterThanOrEqual(2000);
-    expect(port).toBeLessThanOrEqual(2003);
-    expectSent(first, EXT, udp(sentOut({ source: OUTER }), port));
-    const reply = await pass(on, udp(back({ destination: OUTER }), 53, port), EXT);
-    expect(reply.reason).toBe('connection');
-    expectSent(reply, INT, udp(sentBack(), 53, 5000));
-    expect((await pass(on, udp(out()))).reason).toBe('connection');
-    // Nobody else can answer, and nobody can begin from outside.
-    const other = udp(back({ source: '10.1.0.44', destination: OUTER }), 53, port);
-    expect((await pass(on, other, EXT)).reason).toBe('invalid-service');
-  });
-
-  it('keeps the port where it is free, and finds others until there are none', async () => {
-    const on = await bench(NAT);
-    const used = new Set<number>();
-    for (const source of ['10.2.0.21', '10.2.0.22', '10.2.0.23', '10.2.0.24']) {
-      const { sent, reason } = await pass(on, udp(out({ source }), 2002));
-      expect(reason).toBe('source-nat');
-      used.add((decodeFrame(sent[0].bytes).udp as { sourcePort: number }).sourcePort);
-      if (used.size === 1) expect([...used]).toEqual([2002]);
-    }
-    expect([...used].sort()).toEqual([2000, 2001, 2002, 2003]);
-    const fifth = udp(out({ source: '10.2.0.25' }), 2002);
-    expect((await pass(on, fifth)).reason).toBe('source-nat-full');
-    // Towards another end point all of them are free.
-    const elsewhere = udp(out({ source: '10.2.0.25' }), 2002, 54);
-    expect((await pass(on, elsewhere)).reason).toBe('source-nat');
-  });
-
-  it('TCP from its SYN to its end, and a new one of the same ports', async () => {
-    const on = await bench(NAT);
-    const tcp = (built: PacketBuilder, ports: [number, number], flags: ('SYN' | 'ACK' | 'RST')[]) =>
-      built.tcp({ sourcePort: ports[0], destinationPort: ports[1], flags, sequence: 5 });
-    const stray = await pass(on, tcp(out(), [2001, 80], ['ACK']));
-    expect(stray).toEqual({ reason: 'unknown-connection', sent: [] });
-    for (let round = 0; round < 2; round++) {
-      const syn = await pass(on, tcp(out(), [2001, 80], ['SYN']));
-      expect(syn.reason).toBe('source-nat');
-      expectSent(syn, EXT, tcp(sentOut({ source: OUTER }), [2001, 80], ['SYN']));
-      const answer = tcp(back({ destination: OUTER }), [80, 2001], ['SYN', 'ACK']);
-      const accepted = await pass(on, answer, EXT);
-      expectSent(accepted, INT, tcp(sentBack(), [80, 2001], ['SYN', 'ACK']));
-      expect((await pass(on, tcp(out(), [2001, 80], ['ACK']))).reason).toBe('connection');
-      const reset = tcp(back({ destination: OUTER }), [80, 2001], ['RST', 'ACK']);
-      expect((await pass(on, reset, EXT)).reason).toBe('connection');
-    }
-  });
-
-  it('echo requests and their replies, by the identifier', async () => {
-    const on = await bench(NAT);
-    const ping = (built: PacketBuilder, type: number, identifier: number) =>
-      built.icmp({ type, identifier, sequence: 3 }).payload('abcdefgh');
-    const request = await pass(on, ping(out(), 8, 77));
-    expect(request.reason).toBe('source-nat');
-    const { identifier } = decodeFrame(request.sent[0].bytes).icmp as { identifier: number };
-    expectSent(request, EXT, ping(sentOut({ source: OUTER }), 8, identifier));
-    const reply = await pass(on, ping(back({ destination: OUTER }), 0, identifier), EXT);
-    expect(reply.reason).toBe('connection');
-    expectSent(reply, INT, ping(sentBack(), 0, 77));
-    const unknown = ping(back({ destination: OUTER }), 0, identifier ^ 1);
-    expect((await pass(on, unknown, EXT)).reason).toBe('icmp-ignored');
-    // Who traces the route comes again with the same identifier.
-    const again = await pass(on, ping(out({ timeToLive: 1 }), 8, 77));
-    expect(again.reason).toBe('time-exceeded-answered');
-  });
-
-  it.each(['UDP', 'echo'])(
-    'errors about %s reach the host that began, as it knows it',
-    async (kind) => {
-      const on = await bench(NAT);
-      const body = (built: PacketBuilder, port: number) =>
-        kind === 'UDP'
-          ? udp(built, port)
-          : built.icmp({ type: 8, identifier: port }).payload('data');
-      const { sent } = await pass(on, body(out(), 5000));
-      const fields = decodeFrame(sent[0].bytes);
-      const port = (kind === 'UDP' ? fields.udp?.sourcePort : fields.icmp?.identifier) as number;
-      const seen = packet().ipv4({ source: OUTER, destination: CLIENT, timeToLive: 63 });
-      const router = { source: '10.1.0.254', destination: OUTER };
-      const error = back(router).icmp({ type: 11, code: 0 }).payload(body(seen, port).bytes());
-      const outcome = await pass(on, error, EXT);
-      expect(outcome.reason).toBe('icmp-error');
-      const known = packet().ipv4({ source: B2, destination: CLIENT, timeToLive: 63 });
-      expectSent(
-        outcome,
-        INT,
-        sentBack({ source: router.source })
-          .icmp({ type: 11, code: 0 })
-          .payload(body(known, 5000).bytes()),
-      );
-    },
-  );
-
-  it('neither fragments nor other protocols', async () => {
-    const on = await bench(NAT);
-    const fragment = out({ protocol: 17, moreFragments: true }).payload('x'.repeat(40));
-    expect((await pass(on, fragment)).reason).toBe('fragment');
-    expect((await pass(on, out({ protocol: 47 }).payload('x'.repeat(40)))).reason).toBe(
-      'unknown-protocol',
-    );
-  });
-
-  it('answers ARP for the address, and lets idle ones go', async () => {
-    const on = await bench(NAT, { timeouts: { udp: 5 } });
-    const who = packet()
-      .ethernet({ source: macOf(CLIENT), destination: 'ff:ff:ff:ff:ff:ff' })
-      .arp({ senderMac: macOf(CLIENT), senderAddress: CLIENT, targetAddress: OUTER })
-      .padTo(60);
-    expect(on.pass(who).reasons).toEqual(['arp-answered']);
-    await pass(on, udp(out()));
-    const live = () => on.processors[0].connections.lookup(...key());
-    const key = (): [number, number, number, number] => [
-      (10 << 24) | (2 << 16) | 12,
-      (10 << 24) | (1 << 16) | 10,
-      (5000 << 16) | 53,
-      17,
-    ];
-    expect(live()).toBeGreaterThanOrEqual(0);
-    for (let i = 0; i < 200; i++) on.advance(100);
-    expect(live()).toBe(-1);
   });
 });

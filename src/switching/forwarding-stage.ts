@@ -5,7 +5,7 @@
 //
 // weir does not fragment: what is longer than the next link takes is answered with "fragmentation needed",
 // whether it may be fragmented or not, and redirects are never sent.
-// Invariant: nothing is forwarded to a group, to an address of ours, or in the name of one.
+// Invariant: nothing is forwarded to a group, a broadcast or an address of ours, or in the name of one.
 
 import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
@@ -50,14 +50,13 @@ export class ForwardingStage {
       context.protocol = ipv4.protocol(view, context.networkOffset);
       context.ports = 0;
     } else if (this.isOfBackend(context, configuration)) return otherwise;
-    if (table.isOwnAddress(words, configuration, context.source) !== 0) {
-      return reasons.BAD_IP_SOURCE;
-    }
+    if (this.isForged(context, configuration)) return reasons.BAD_IP_SOURCE;
     if (this.wayOut.route(context, destination) < 0) {
       return this.errors.noWay(context, configuration, context.reason, nowMs);
     }
     const rule = forwarding.forwardingRule(words, configuration, ingress, context.egress);
     if (rule === 0) return otherwise;
+    if (table.isBroadcastOn(words, configuration, context.egress, destination)) return otherwise;
     if (!isForwardable(view, context.networkOffset, false)) {
       return this.errors.timeExceeded(context, configuration, nowMs);
     }
@@ -68,6 +67,14 @@ export class ForwardingStage {
       return this.translate(context, rule, otherwise, configuration, nowMs);
     }
     return this.send(context, configuration, nowMs);
+  }
+
+  /** Whether no host may send from there; headers have been read, so that groups and loopback are out. @hot */
+  private isForged(context: PacketContext, configuration: number): boolean {
+    const { words } = this.memory;
+    const { ingress, source } = context;
+    if (!isHost(source) || table.isOwnAddress(words, configuration, source) !== 0) return true;
+    return table.isBroadcastOn(words, configuration, ingress, source);
   }
 
   /** A backend's segment that has lost its connection: refused, as if there were no forwarding. @hot */

@@ -13,6 +13,8 @@ import type { PacketContext } from './packet-context.ts';
 
 const ERROR_SIZE_MAX = 576;
 const TIME_TO_LIVE = 64;
+/** Precedence "internetwork control" (RFC 1812 §4.3.2.5). */
+const TYPE_OF_SERVICE = 0xc0;
 /** What is put before the packet: Ethernet, IPv4 and ICMP header. */
 const HEADERS_SIZE = ethernet.HEADER_SIZE + ipv4.HEADER_SIZE + icmpv4.HEADER_SIZE;
 
@@ -51,7 +53,7 @@ export function writeIcmpError(
   const message = (network + ipv4.HEADER_SIZE) | 0;
   ethernet.setType(view, frame, ethernet.TYPE_IPV4);
   ipv4.setVersionAndHeaderLength(view, network, ipv4.HEADER_SIZE);
-  ipv4.setTypeOfService(view, network, 0);
+  ipv4.setTypeOfService(view, network, TYPE_OF_SERVICE);
   ipv4.setTotalLength(view, network, (ipv4.HEADER_SIZE + icmpv4.HEADER_SIZE + length) | 0);
   ipv4.setIdentification(view, network, 0);
   view.setUint16(network + 6, 0);

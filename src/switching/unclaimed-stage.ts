@@ -3,8 +3,7 @@
 // an address can be the control host's and stand for hosts behind us too.
 
 import type { MainMemory } from '../memory/region.ts';
-import { type ConnectionTable, NOT_FOUND } from '../tables/connection-table.ts';
-import * as forwarding from '../tables/forwarding-table.ts';
+import type { ConnectionTable } from '../tables/connection-table.ts';
 import type { ConnectionPackets } from './connection-packets.ts';
 import { ControlStage, isNotOurIcmp } from './control-stage.ts';
 import { ForwardingStage } from './forwarding-stage.ts';
@@ -16,7 +15,6 @@ import type { WayOut } from './way-out.ts';
 
 export class UnclaimedStage {
   readonly control: ControlStage;
-  private readonly memory: MainMemory;
   private readonly sourceNat: SourceNat;
   private readonly forwarding: ForwardingStage;
 
@@ -27,7 +25,6 @@ export class UnclaimedStage {
     wayOut: WayOut,
     errors: RouterErrors,
   ) {
-    this.memory = memory;
     this.control = new ControlStage(memory, wayOut);
     this.sourceNat = new SourceNat(memory, connections, packets, wayOut);
     this.forwarding = new ForwardingStage(memory, wayOut, errors, this.sourceNat);
@@ -38,17 +35,12 @@ export class UnclaimedStage {
    * @returns a reason or WAITING. @hot
    */
   claim(context: PacketContext, otherwise: number, configuration: number, nowMs: number): number {
-    if (isNotOurIcmp(otherwise) && this.mayBeTranslated(configuration)) {
+    if (isNotOurIcmp(otherwise)) {
       const echoed = this.sourceNat.forwardEcho(context, nowMs);
       if (echoed !== reasons.CONTINUE) return echoed;
     }
     const claimed = this.control.claim(context, otherwise, configuration, nowMs);
     if (claimed !== otherwise) return claimed;
     return this.forwarding.claim(context, otherwise, configuration, nowMs);
-  }
-
-  /** @hot */
-  private mayBeTranslated(configuration: number): boolean {
-    return forwarding.sourceNatService(this.memory.words, configuration) !== NOT_FOUND;
   }
 }

@@ -67,9 +67,14 @@ function ports({ 'source-ports': range }: ForwardingPart, path: Path, result: Ch
 function source(
   { source: text, to }: ForwardingPart,
   path: Path,
-  { interfaces }: ConfigurationParts,
+  { interfaces, control }: ConfigurationParts,
   { faults, warnings }: CheckResult,
 ): void {
+  if (control?.addresses.some((each) => each?.split('/')[0] === text) && text !== undefined) {
+    const message = `${text} is the control host's too: of ports that both use, replies go to either`;
+    const suggestion = 'keep source-ports apart from its net.ipv4.ip_local_port_range';
+    warnings.push({ path: [...path, 'source'], message, suggestion });
+  }
   const way = interfaces.find(({ name }) => name === to);
   if (text === undefined || way === undefined) return;
   const address = parseIpv4(text) as number;
