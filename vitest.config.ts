@@ -1,11 +1,25 @@
-// Two projects: `unit` is everything that needs no privilege and no network (beside the code it
-// tests, and in test/fuzz); `scenario` sends real packets between real hosts in network namespaces, one file
-// after the other. `operation` are the scenarios that mostly wait for checks, deadlines and reports, and do
-// not mind company: several at a time.
+// Three projects: `unit` is everything that needs no privilege and no network (beside the code it tests, and
+// in test/fuzz). `scenario` sends real packets between real hosts in network namespaces: figures, floods,
+// kills with a time by which all must be well, each alone on the machine. `operation` are the scenarios
+// that mostly wait, and do not mind company: several at a time.
 import { defineConfig } from 'vitest/config';
 
-const WAITING =
-  'test/scenario/{health,health-old-connections,drain,schedulers,load-sources,feedback-survives,passive-health}.test.ts';
+const ALONE = [
+  'af-xdp',
+  'bulk',
+  'channels',
+  'cpus',
+  'kernel-routes',
+  'kills',
+  'load-feedback',
+  'malformed',
+  'media-relay',
+  'no-garbage',
+  'refusals',
+  'report-flood',
+  'traffic',
+  'work-servers',
+].map((name) => `test/scenario/${name}.test.ts`);
 
 export default defineConfig({
   test: {
@@ -23,8 +37,7 @@ export default defineConfig({
       {
         test: {
           name: 'scenario',
-          include: ['test/scenario/**/*.test.ts'],
-          exclude: [WAITING],
+          include: ALONE,
           testTimeout: 120_000,
           hookTimeout: 60_000,
           pool: 'forks',
@@ -34,7 +47,8 @@ export default defineConfig({
       {
         test: {
           name: 'operation',
-          include: [WAITING],
+          include: ['test/scenario/**/*.test.ts'],
+          exclude: ALONE,
           testTimeout: 120_000,
           hookTimeout: 60_000,
           pool: 'forks',

@@ -9,14 +9,17 @@ import { argv, execPath, exit, stdout } from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { setUp, TOP } from './setup.mjs';
 
-const USAGE = `Usage: npm test -- [--lint] [--unit] [--scenario] [--no-packages] [vitest arguments …]
+const USAGE = `Usage: npm test -- [--lint] [--unit] [--scenario] [--all-kinds] [--no-packages]
+                   [vitest arguments …]
   --lint         only biome, types and unused code
   --unit         only the unit tests
   --scenario     only the scenarios (real packets in network namespaces)
+  --all-kinds    scenarios about what stands above interfaces on every kind of them, not only on the best
   --no-packages  leave the system's packages alone
 Without any of the first three, everything runs. What is not listed here goes to vitest.
 `;
 
+const FLAGS = ['--all-kinds', '--no-packages'];
 const PARTS = ['--lint', '--unit', '--scenario'];
 const scratch = mkdtempSync(join(tmpdir(), 'weir-test-'));
 let running;
@@ -84,7 +87,7 @@ async function vitest(project, args) {
 
 function chooseSteps(args) {
   const chosen = PARTS.filter((part) => args.includes(part));
-  const rest = args.filter((arg) => !PARTS.includes(arg) && arg !== '--no-packages');
+  const rest = args.filter((arg) => !PARTS.includes(arg) && !FLAGS.includes(arg));
   const wants = (part) => chosen.length === 0 || chosen.includes(part);
   const steps = [];
   if (wants('--lint')) {
@@ -135,6 +138,7 @@ async function main(args) {
     stdout.write(USAGE);
     return 0;
   }
+  if (args.includes('--all-kinds')) process.env.WEIR_ALL_KINDS = '1';
   const results = [];
   const packages = args.includes('--no-packages') ? 'no' : 'if-possible';
   const ready = await timed('set-up', async () => {

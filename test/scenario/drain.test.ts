@@ -13,14 +13,18 @@ import { WeirProcess } from '../../src/lab/weir-process.ts';
 import { sleep } from '../support/killed-switch.ts';
 import {
   connectionsGiven,
-  describeOnBestKind,
   runCommand,
   startCommand,
   UdpTalk,
   untilBackend,
   viewBackends,
 } from '../support/operated-switch.ts';
-import { expectBalanced, print, switchConfiguration } from '../support/scenario.ts';
+import {
+  describeOnBestKind,
+  expectBalanced,
+  print,
+  switchConfiguration,
+} from '../support/scenario.ts';
 
 const PROCESSORS = 2;
 const CONNECTIONS = 30;

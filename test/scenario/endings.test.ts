@@ -9,7 +9,7 @@ import { execute, start, waitUntil } from '../../src/lab/command.ts';
 import { type LabHost, LabNetwork } from '../../src/lab/network.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
 import {
-  describeOnKinds,
+  describeOnBestKind,
   expectBalanced,
   print,
   switchConfiguration,
@@ -60,7 +60,7 @@ function run(host: LabHost, program: string) {
   return { lines, count, process };
 }
 
-describeOnKinds('endings', ['nft'], (kind) => {
+describeOnBestKind('endings', ['nft'], (kind) => {
   let network: LabNetwork;
   let weir: WeirProcess;
 

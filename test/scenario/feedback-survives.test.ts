@@ -15,8 +15,8 @@ import { type LabHost, LabNetwork } from '../../src/lab/network.ts';
 import { startNginx } from '../../src/lab/servers.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
 import { writeKeyFile } from '../../src/lab/work-servers.ts';
-import { describeOnBestKind, runCommand, untilBackend } from '../support/operated-switch.ts';
-import { switchConfiguration } from '../support/scenario.ts';
+import { runCommand, untilBackend } from '../support/operated-switch.ts';
+import { describeOnBestKind, switchConfiguration } from '../support/scenario.ts';
 
 const FEED_PORT = 7361;
 const AGENT_PORT = 7360;

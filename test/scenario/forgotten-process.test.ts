@@ -10,9 +10,9 @@ import { LabNetwork } from '../../src/lab/network.ts';
 import { startNginx } from '../../src/lab/servers.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
 import { framesAtRest, startAgain, underLoad } from '../support/killed-switch.ts';
-import { describeOnKinds, switchConfiguration } from '../support/scenario.ts';
+import { describeOnBestKind, switchConfiguration } from '../support/scenario.ts';
 
-describeOnKinds('a forgotten process', ['nginx'], (kind) => {
+describeOnBestKind('a forgotten process', ['nginx'], (kind) => {
   let network: LabNetwork;
   let weir: WeirProcess;
 
@@ -43,7 +43,7 @@ describeOnKinds('a forgotten process', ['nginx'], (kind) => {
           const { pid, state: now } = (await weir.status()).processes.switching[1];
           return pid !== forgotten && now === 'running';
         },
-        10_000,
+        30_000,
         () => next.log(),
       );
       expect(isAlive(forgotten)).toBe(false);

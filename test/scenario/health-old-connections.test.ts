@@ -9,8 +9,8 @@ import { waitUntil } from '../../src/lab/command.ts';
 import { LabNetwork } from '../../src/lab/network.ts';
 import { type LabServer, startDnsServer, startNodeWebServer } from '../../src/lab/servers.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
-import { describeOnBestKind, UdpTalk, untilState } from '../support/operated-switch.ts';
-import { print, switchConfiguration } from '../support/scenario.ts';
+import { UdpTalk, untilState } from '../support/operated-switch.ts';
+import { describeOnBestKind, print, switchConfiguration } from '../support/scenario.ts';
 
 const CONNECTIONS = 12;
 const KEEP_PORT = 80;

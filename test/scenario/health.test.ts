@@ -14,13 +14,12 @@ import { sleep } from '../support/killed-switch.ts';
 import {
   blackHole,
   connectionsGiven,
-  describeOnBestKind,
   openAgain,
   untilBackend,
   untilState,
   viewBackends,
 } from '../support/operated-switch.ts';
-import { print, switchConfiguration } from '../support/scenario.ts';
+import { describeOnBestKind, print, switchConfiguration } from '../support/scenario.ts';
 
 const SERVERS = 4;
 const INTERVAL_MS = 500;

@@ -22,8 +22,8 @@ import { WeirProcess } from '../../src/lab/weir-process.ts';
 import { WorkServer, writeKeyFile } from '../../src/lab/work-servers.ts';
 import { sleep } from '../support/killed-switch.ts';
 import { FeedbackRecord } from '../support/load-feedback.ts';
-import { describeOnBestKind, untilBackend, viewBackends } from '../support/operated-switch.ts';
-import { print, switchConfiguration } from '../support/scenario.ts';
+import { untilBackend, viewBackends } from '../support/operated-switch.ts';
+import { describeOnBestKind, print, switchConfiguration } from '../support/scenario.ts';
 
 const AGENT_PORT = 7360;
 const PORT = 8080;

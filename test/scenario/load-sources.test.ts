@@ -18,8 +18,8 @@ import { WeirProcess } from '../../src/lab/weir-process.ts';
 import { writeKeyFile } from '../../src/lab/work-servers.ts';
 import { builtModule } from '../support/built-module.ts';
 import type { LoadCounterpartOptions } from '../support/load-counterpart.ts';
-import { describeOnBestKind, untilBackend, viewBackends } from '../support/operated-switch.ts';
-import { print, switchConfiguration } from '../support/scenario.ts';
+import { untilBackend, viewBackends } from '../support/operated-switch.ts';
+import { describeOnBestKind, print, switchConfiguration } from '../support/scenario.ts';
 
 const AGENT_PORT = 7360;
 const SOURCE_PORT = 9000;

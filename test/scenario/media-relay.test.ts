@@ -12,8 +12,12 @@ import { LabNetwork } from '../../src/lab/network.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
 import { sleep } from '../support/killed-switch.ts';
 import { measureRelay, type RelayFigures } from '../support/media-capture.ts';
-import { describeOnBestKind } from '../support/operated-switch.ts';
-import { expectBalanced, print, switchConfiguration } from '../support/scenario.ts';
+import {
+  describeOnBestKind,
+  expectBalanced,
+  print,
+  switchConfiguration,
+} from '../support/scenario.ts';
 import {
   FAX_PACKETS,
   type Media,

@@ -8,13 +8,8 @@ import { HttpLoad } from '../../src/lab/clients.ts';
 import { LabNetwork } from '../../src/lab/network.ts';
 import { type LabServer, startNodeWebServer } from '../../src/lab/servers.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
-import {
-  blackHole,
-  describeOnBestKind,
-  openAgain,
-  untilBackend,
-} from '../support/operated-switch.ts';
-import { print, switchConfiguration } from '../support/scenario.ts';
+import { blackHole, openAgain, untilBackend } from '../support/operated-switch.ts';
+import { describeOnBestKind, print, switchConfiguration } from '../support/scenario.ts';
 
 const PASSIVE = { unanswered: 5, resets: 50, window: '2s', hold: '4s' };
 

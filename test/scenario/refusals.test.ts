@@ -15,7 +15,7 @@ import { WeirProcess } from '../../src/lab/weir-process.ts';
 import { packet } from '../support/packet-builder.ts';
 import { sendFrames } from '../support/raw-sending.ts';
 import {
-  describeOnKinds,
+  describeOnBestKind,
   expectBalanced,
   print,
   switchConfiguration,
@@ -32,7 +32,7 @@ const counts = (status: { totals: { reasons: Record<string, { count: number }> }
     Object.entries(status.totals.reasons).map(([name, { count }]) => [name, count]),
   );
 
-describeOnKinds('refusals', ['nginx', 'curl', 'dig', 'dumpcap', 'tshark'], (kind) => {
+describeOnBestKind('refusals', ['nginx', 'curl', 'dig', 'dumpcap', 'tshark'], (kind) => {
   let network: LabNetwork;
   let config: object;
 

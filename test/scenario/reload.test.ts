@@ -13,7 +13,7 @@ import { startWebServer } from '../../src/lab/servers.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
 import { rateOver, sleep, underLoad } from '../support/killed-switch.ts';
 import {
-  describeOnKinds,
+  describeOnBestKind,
   expectBalanced,
   print,
   switchConfiguration,
@@ -31,7 +31,7 @@ type Weights = Record<string, number>;
 
 const AT_START: Weights = { b1: 5, b2: 3, b3: 2 };
 
-describeOnKinds('reload', [], (kind) => {
+describeOnBestKind('reload', [], (kind) => {
   const scenario = `reload on ${kind}`;
   let network: LabNetwork;
   let weir: WeirProcess;

@@ -18,9 +18,9 @@ import { WeirProcess } from '../../src/lab/weir-process.ts';
 import { writeKeyFile } from '../../src/lab/work-servers.ts';
 import { builtModule } from '../support/built-module.ts';
 import { sleep } from '../support/killed-switch.ts';
-import { describeOnBestKind, viewBackends } from '../support/operated-switch.ts';
+import { viewBackends } from '../support/operated-switch.ts';
 import type { ReportFlooderOptions } from '../support/report-flooder.ts';
-import { print, switchConfiguration } from '../support/scenario.ts';
+import { describeOnBestKind, print, switchConfiguration } from '../support/scenario.ts';
 
 const RATE = 10_000;
 const LIMIT = 20;

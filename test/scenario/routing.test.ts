@@ -14,7 +14,7 @@ import { startWebServer } from '../../src/lab/servers.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
 import { Bird } from '../support/bird.ts';
 import {
-  describeOnKinds,
+  describeOnBestKind,
   expectBalanced,
   print,
   switchConfiguration,
@@ -33,7 +33,7 @@ const TOO_MANY = 33_000;
 // biome-ignore lint/suspicious/noExplicitAny: the shape is that of control/route-view.ts as JSON.
 type Json = any;
 
-describeOnKinds('routing', ['bird', 'birdc', 'curl'], (kind) => {
+describeOnBestKind('routing', ['bird', 'birdc', 'curl'], (kind) => {
   const scenario = `routing on ${kind}`;
   let network: LabNetwork;
   let weir: WeirProcess;

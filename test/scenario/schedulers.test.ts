@@ -12,8 +12,14 @@ import { startDnsServer, startNginx } from '../../src/lab/servers.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
 import { dnsName, QUESTION_OFFSET } from '../support/dns-question.ts';
 import { sleep } from '../support/killed-switch.ts';
-import { describeOnBestKind, viewBackends } from '../support/operated-switch.ts';
-import { askFromPorts, expectBalanced, print, switchConfiguration } from '../support/scenario.ts';
+import { viewBackends } from '../support/operated-switch.ts';
+import {
+  askFromPorts,
+  describeOnBestKind,
+  expectBalanced,
+  print,
+  switchConfiguration,
+} from '../support/scenario.ts';
 
 const WEIGHTS = [3, 2, 1];
 const CONNECTIONS = 480;

@@ -1,12 +1,10 @@
 // What the scenarios need that look at backends as an operator does (GET /v1/backends) and act on them:
 // views by name, waiting for a state, commands of the `weir` program, faults of servers.
-// A scenario about the control plane runs on one kind of interface, the best that this machine allows.
 
 import { join } from 'node:path';
 import { execPath } from 'node:process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { describe } from 'vitest';
 import type { BackendsView, BackendView } from '../../src/control/backend-view.ts';
 import { makeScratchFolder } from '../../src/lab/clean-up.ts';
 import {
@@ -18,21 +16,9 @@ import {
   waitUntil,
 } from '../../src/lab/command.ts';
 import type { LabHost } from '../../src/lab/network.ts';
-import { skipReason } from '../../src/lab/privileges.ts';
 import type { WeirProcess } from '../../src/lab/weir-process.ts';
 import { builtModule } from './built-module.ts';
-import type { Kind } from './scenario.ts';
 import type { UdpTalkerOptions, UdpTalkerRow } from './udp-talker.ts';
-
-/** Describes a scenario for af-xdp, or where that cannot be for af-packet. */
-export function describeOnBestKind(name: string, programs: string[], body: (kind: Kind) => void) {
-  const needed = ['ip', 'ethtool', ...programs];
-  const kind = skipReason({ programs: needed, bpf: true }) === undefined ? 'af-xdp' : 'af-packet';
-  const reason = skipReason({ programs: needed });
-  const title = `${name}, on ${kind}`;
-  if (reason !== undefined) process.stdout.write(`${title}: skipped: ${reason}\n`);
-  describe.skipIf(reason !== undefined)(title, () => body(kind));
-}
 
 /** All backends, by 'service/backend'. */
 export async function viewBackends(weir: WeirProcess): Promise<Record<string, BackendView>> {

@@ -1,6 +1,7 @@
-// What the scenarios share: each runs on every kind of interface that this machine allows, in front
-// of a configuration made from the lab's network, and ends by proving that every packet which came
-// into the switch is accounted for. A kind that cannot run here is skipped, and its reason printed.
+// What the scenarios share: each runs on every kind of interface that this machine allows, or on the best
+// of them when it is about what stands above interfaces, in front of a configuration made from the
+// lab's network, and ends by proving that every packet which came into the switch is accounted for. A
+// kind that cannot run here is skipped, and its reason printed.
 
 import { fileURLToPath } from 'node:url';
 import { describe, expect } from 'vitest';
@@ -28,6 +29,23 @@ export function describeOnKinds(name: string, programs: string[], body: (kind: K
     if (reason !== undefined) process.stdout.write(`${title}: skipped: ${reason}\n`);
     describe.skipIf(reason !== undefined)(title, () => body(kind));
   }
+}
+
+/**
+ * Describes a scenario for af-xdp, or where that cannot be for af-packet: one of what is the same above
+ * every kind of interface. With WEIR_ALL_KINDS in the environment it runs on all of them.
+ */
+export function describeOnBestKind(name: string, programs: string[], body: (kind: Kind) => void) {
+  if (process.env.WEIR_ALL_KINDS) {
+    describeOnKinds(name, programs, body);
+    return;
+  }
+  const needed = ['ip', 'ethtool', ...programs];
+  const kind = skipReason({ programs: needed, bpf: true }) === undefined ? 'af-xdp' : 'af-packet';
+  const reason = skipReason({ programs: needed });
+  const title = `${name}, on ${kind}`;
+  if (reason !== undefined) process.stdout.write(`${title}: skipped: ${reason}\n`);
+  describe.skipIf(reason !== undefined)(title, () => body(kind));
 }
 
 export interface SwitchOptions {
