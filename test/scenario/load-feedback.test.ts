@@ -33,9 +33,9 @@ const WORK_MS = 2;
 const REQUESTS_PER_SECOND = 80;
 /** What the other program wants of its server. Without feedback that is more than the server has. */
 const HOG_PART = 0.7;
-const LOADED_MS = 20_000;
+const LOADED_MS = process.env.WEIR_RECORD ? 20_000 : 13_000;
 /** The first seconds, in which feedback finds out what has happened, belong to neither side's best. */
-const SETTLED_AFTER_MS = 8000;
+const SETTLED_AFTER_MS = 7000;
 const TIMEOUT_MS = 20_000;
 /** A third is what it has when it is like the others. */
 const RELIEVED_SHARE = 0.25;
