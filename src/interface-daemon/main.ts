@@ -10,8 +10,8 @@ import { attachMainMemory } from '../memory/region.ts';
 import { clockMs } from '../sys/clock.ts';
 import { drainEvent, signalEvent } from '../sys/event-fd.ts';
 import { attachMemoryFile } from '../sys/main-memory.ts';
-import { Sleeper } from '../sys/poll.ts';
-import { hasTap, readFrame, writeFrame } from '../sys/tap.ts';
+import { EVENT_ERROR, Sleeper } from '../sys/poll.ts';
+import { readFrame, writeFrame } from '../sys/tap.ts';
 import { InterfaceDaemon } from './interface-daemon.ts';
 
 /** Longest sleep: the supervisor wants to see that it is not stuck. */
@@ -42,8 +42,9 @@ const daemon = new InterfaceDaemon(memory, frames, (processor) =>
   signalEvent(plan.eventFileDescriptors[processor]),
 );
 const EVENT = 0;
+const DEVICE = 1;
 const sleeper = new Sleeper([event, device]);
-/** A descriptor without a device has an error to tell at every look. */
+/** For when the other one does not sleep: a descriptor without a device has an error to tell at once. */
 const sleeperWithoutDevice = new Sleeper([event]);
 
 const pidIndex = daemonWord(memory.layout, DAEMON_PID);
@@ -57,10 +58,13 @@ function isReplaced(): boolean {
 
 function sleep(): void {
   if (!daemon.prepareToSleep()) return;
-  const isThere = hasTap(device);
-  const used = isThere ? sleeper : sleeperWithoutDevice;
-  used.sleep(isThere ? SLEEP_MS : SLEEP_WITHOUT_DEVICE_MS);
-  if (used.events(EVENT) !== 0) drainEvent(event);
+  sleeper.sleep(SLEEP_MS);
+  let isWoken = sleeper.events(EVENT) !== 0;
+  if (!isWoken && (sleeper.events(DEVICE) & EVENT_ERROR) !== 0) {
+    sleeperWithoutDevice.sleep(SLEEP_WITHOUT_DEVICE_MS);
+    isWoken = sleeperWithoutDevice.events(EVENT) !== 0;
+  }
+  if (isWoken) drainEvent(event);
   daemon.woke();
 }
 

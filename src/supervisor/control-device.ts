@@ -2,8 +2,11 @@
 // control addresses, and looks after it. The descriptor is opened once and inherited by every process that
 // may keep the device alive; a device that was deleted from outside, or went with its namespace, is made
 // anew on the same descriptor, so that nobody has to be started again.
+// Who sets it down is left alone; when it is set up again, it gets its routes again, which the kernel takes
+// away meanwhile.
 // Invariant: its block in main memory says "up" only while there is a device with all its settings.
 
+import { isDeepStrictEqual } from 'node:util';
 import { WeirError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import {
@@ -22,7 +25,7 @@ import { HOST_MAC, PEER_MAC } from '../memory/packet-storage.ts';
 import type { MainMemory } from '../memory/region.ts';
 import { INTERFACE_KINDS, INTERFACE_MODES } from '../netif/contract.ts';
 import { closeFd } from '../sys/libc.ts';
-import { readLink } from '../sys/link.ts';
+import { isLinkUp, readLink } from '../sys/link.ts';
 import { type LinkAddress, type LinkSettings, moveLink, setUpLink } from '../sys/link-setup.ts';
 import {
   identityOf,
@@ -58,12 +61,16 @@ export interface ControlDeviceParts {
   readonly daemonEventFileDescriptor: number;
 }
 
+type DeviceState = 'up' | 'down' | 'gone';
+
 export class ControlDevice {
   private readonly memory: MainMemory;
   private readonly settings: ControlDeviceSettings;
   private readonly fileDescriptor: number;
   private readonly log: Log;
   private lastTrouble = '';
+  /** Whether it had all its settings when it was last looked at, also while it is set down. */
+  private hasSettings: boolean;
 
   constructor(
     memory: MainMemory,
@@ -75,6 +82,7 @@ export class ControlDevice {
     this.settings = settings;
     this.fileDescriptor = fileDescriptor;
     this.log = log;
+    this.hasSettings = this.isUp();
   }
 
   /** Makes the device for the first time. @throws WeirError when it cannot be had as configured */
@@ -99,15 +107,16 @@ export class ControlDevice {
     setInterval(() => this.look(), LOOK_INTERVAL_MS);
   }
 
-  private look(): void {
+  /** Looks once, and makes what is missing. */
+  look(): void {
     const { device } = this.settings;
-    const isThere = hasTap(this.fileDescriptor);
-    if (isThere && this.isUp() && !this.isElsewhere()) return;
-    if (this.isUp()) {
-      this.log.warning(`${device}: the pseudo-network device is gone, or its namespace`);
-      this.set(INTERFACE_LINK_UP, 0);
-    }
+    let isTheSame = false;
     try {
+      const state = this.state();
+      if (state === 'up' && this.isUp()) return;
+      this.noteLoss(state);
+      isTheSame = this.hasSettings;
+      if (state === 'down' && isTheSame) return;
       this.makeNow();
     } catch (error) {
       if (!(error instanceof WeirError)) throw error;
@@ -118,9 +127,21 @@ export class ControlDevice {
       return;
     }
     this.lastTrouble = '';
+    if (isTheSame) {
+      this.log.info(`${device}: the pseudo-network device is up again`);
+      return;
+    }
     const reopened = this.memory.interfaceWord(CONTROL_INTERFACE, INTERFACE_REOPENED);
     Atomics.add(this.memory.words, reopened, 1);
     this.log.warning(`${device}: the pseudo-network device was made anew`);
+  }
+
+  private noteLoss(state: DeviceState): void {
+    if (state === 'gone') this.hasSettings = false;
+    if (!this.isUp()) return;
+    const how = state === 'down' ? 'was set down' : 'is gone, or its namespace';
+    this.log.warning(`${this.settings.device}: the pseudo-network device ${how}`);
+    this.set(INTERFACE_LINK_UP, 0);
   }
 
   /** Makes what is missing. */
@@ -158,20 +179,37 @@ export class ControlDevice {
   private setUp(): void {
     const { settings } = this;
     const { index } = readLink(settings.device);
-    setUpLink(index, linkSettings(settings), `interface ${settings.device}`);
+    const { device, routes } = settings;
+    const behind = setUpLink(index, linkSettings(settings), `interface ${device}`);
+    for (const route of behind) {
+      const text = routes.find((each) => isDeepStrictEqual(parsePrefix(each), route));
+      this.log.warning(`${device}: another interface has a route to ${text}, which goes first`);
+    }
+    this.hasSettings = true;
     this.set(INTERFACE_INDEX, index);
     this.set(INTERFACE_LINK_UP, 1);
   }
 
-  /** Whether the namespace's name stands for another one; where it is gone, the device may live on. */
-  private isElsewhere(): boolean {
-    const { namespace } = this.settings;
-    if (namespace === undefined) return false;
-    const wanted = namespaceIdentity(namespace);
-    if (wanted === undefined) return false;
-    const present = openTapNamespace(this.fileDescriptor);
+  /**
+   * A device in another namespace than the name stands for now is gone; one whose namespace has only lost
+   * its name may live on. What was renamed or moved by hand cannot be looked at, and counts as up.
+   */
+  private state(): DeviceState {
+    const { device, namespace } = this.settings;
+    const isUp = () => isLinkUp(device) !== false;
+    if (!hasTap(this.fileDescriptor)) return 'gone';
+    if (namespace === undefined) return isUp() ? 'up' : 'down';
+    let present: number;
     try {
-      return identityOf(present) !== wanted;
+      present = openTapNamespace(this.fileDescriptor);
+    } catch {
+      // Its namespace is being taken down just now.
+      return 'gone';
+    }
+    try {
+      const wanted = namespaceIdentity(namespace);
+      if (wanted !== undefined && identityOf(present) !== wanted) return 'gone';
+      return inNamespace(present, isUp) ? 'up' : 'down';
     } finally {
       closeFd(present);
     }

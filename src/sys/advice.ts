@@ -65,6 +65,10 @@ const NO_TAP: Advice = {
   code: 'ERR_INTERFACE_UNSUPPORTED',
   advice: 'the kernel has no TAP devices here: `modprobe tun`, or make the device node',
 };
+const NAME_TAKEN: Advice = {
+  code: 'ERR_INTERFACE_UNSUPPORTED',
+  advice: 'there is another device of this name (`ip link show`, in the namespace): choose another',
+};
 const NO_BPF_LINK: Advice = {
   code: 'ERR_KERNEL_TOO_OLD',
   advice: 'the kernel knows no XDP links, weir needs Linux 5.9 or later',
@@ -108,10 +112,9 @@ const TABLE: Readonly<Record<string, Advice>> = {
     advice: 'let the user of weir read and write /dev/net/tun (mode 0666, or a group of its own)',
   },
   'ioctl(TUNSETIFF) EPERM': missing('CAP_NET_ADMIN'),
-  'ioctl(TUNSETIFF) EBUSY': {
-    code: 'ERR_INTERFACE_UNSUPPORTED',
-    advice: 'another program has a device of this name: `ip link show`, or choose another name',
-  },
+  'ioctl(TUNSETIFF) EBUSY': NAME_TAKEN,
+  'ioctl(TUNSETIFF) EINVAL': NAME_TAKEN,
+  'netlink(RTM_NEWLINK) EEXIST': NAME_TAKEN,
   'setns EPERM': missing('CAP_SYS_ADMIN'),
   'netlink(RTM_NEWLINK) EPERM': missing('CAP_NET_ADMIN'),
   'netlink(RTM_NEWADDR) EPERM': missing('CAP_NET_ADMIN'),

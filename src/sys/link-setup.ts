@@ -1,16 +1,21 @@
 // Gives a network interface what an administrator would with `ip`: a MAC address, an MTU, addresses,
 // routes, another namespace; and brings it up. By route netlink (RFC 3549; uapi linux/rtnetlink.h,
 // if_link.h, if_addr.h), one request after the other, each answered by the kernel before `send` returns.
-// Invariant: what is there already is not a fault, so all of it can be done again.
+// Invariants: what is there already is not a fault, so all of it can be done again; nothing is taken from
+// another interface: a route that one has already stays before the new one.
 
+import { constants } from 'node:os';
 import { systemError } from './advice.ts';
 import { NetlinkSocket } from './netlink.ts';
 
+const { EEXIST } = constants.errno;
 const NLMSG_ERROR = 2;
 const NLM_F_REQUEST = 1;
 const NLM_F_ACK = 4;
 const NLM_F_CREATE = 0x400;
 const NLM_F_REPLACE = 0x100;
+const NLM_F_EXCL = 0x200;
+const NLM_F_APPEND = 0x800;
 const RTM_NEWLINK = 16;
 const RTM_NEWADDR = 20;
 const RTM_NEWROUTE = 24;
@@ -74,15 +79,13 @@ function concatenate(parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts));
 }
 
-/** Sends one request to the kernel and throws what it answers. */
-function request(
+/** Sends one request to the kernel. @returns the errno that it answers; 0: done. */
+function ask(
   socket: NetlinkSocket,
   type: number,
   flags: number,
   parts: readonly Uint8Array[],
-  call: string,
-  subject: string,
-): void {
+): number {
   const body = concatenate(parts);
   const message = new Uint8Array(HEADER_SIZE + body.length);
   const view = new DataView(message.buffer);
@@ -95,7 +98,35 @@ function request(
   socket.readAll((answer, payload) => {
     if (answer === NLMSG_ERROR) errno = -payload.getInt32(0, true);
   });
+  return errno;
+}
+
+/** The same, but throws what the kernel has against it. */
+function request(
+  socket: NetlinkSocket,
+  type: number,
+  flags: number,
+  parts: readonly Uint8Array[],
+  call: string,
+  subject: string,
+): void {
+  const errno = ask(socket, type, flags, parts);
   if (errno !== 0) throw systemError(`netlink(${call})`, errno, subject);
+}
+
+/**
+ * Adds a route behind those to the same network that there are.
+ * @returns whether there is one of another interface, which goes before it
+ */
+function addRoute(socket: NetlinkSocket, parts: readonly Uint8Array[], subject: string): boolean {
+  const errno = ask(socket, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, parts);
+  if (errno === 0) return false;
+  const behind =
+    errno === EEXIST ? ask(socket, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, parts) : errno;
+  // It is there, alone or first, from the time before.
+  if (behind === EEXIST) return false;
+  if (behind !== 0) throw systemError('netlink(RTM_NEWROUTE)', behind, subject);
+  return true;
 }
 
 /** ifinfomsg */
@@ -109,10 +140,10 @@ function linkMessage(index: number, flags: number, change: number): Uint8Array {
 }
 
 /** Opens a socket in this thread's namespace for what `action` asks of the kernel. */
-function withSocket(action: (socket: NetlinkSocket) => void): void {
+function withSocket<Result>(action: (socket: NetlinkSocket) => Result): Result {
   const socket = new NetlinkSocket(0);
   try {
-    action(socket);
+    return action(socket);
   } finally {
     socket.close();
   }
@@ -126,9 +157,17 @@ export function moveLink(index: number, namespaceFd: number, subject: string): v
   });
 }
 
-/** Gives an interface of this thread's namespace its settings and brings it up. @throws SystemError */
-export function setUpLink(index: number, settings: LinkSettings, subject: string): void {
-  withSocket((socket) => {
+/**
+ * Gives an interface of this thread's namespace its settings and brings it up.
+ * @returns the routes that come behind another interface's to the same network, which is used instead
+ * @throws SystemError
+ */
+export function setUpLink(
+  index: number,
+  settings: LinkSettings,
+  subject: string,
+): readonly LinkAddress[] {
+  return withSocket((socket) => {
     const { mac, mtu, queueLength, addresses, routes, gateway } = settings;
     quietIpv6(socket, index, subject);
     const link = [
@@ -143,10 +182,9 @@ export function setUpLink(index: number, settings: LinkSettings, subject: string
       const parts = addressParts(index, address);
       request(socket, RTM_NEWADDR, flags, parts, 'RTM_NEWADDR', subject);
     }
-    for (const route of routes) {
-      const parts = routeParts(index, route, gateway, addresses[0].address);
-      request(socket, RTM_NEWROUTE, flags, parts, 'RTM_NEWROUTE', subject);
-    }
+    return routes.filter((route) =>
+      addRoute(socket, routeParts(index, route, gateway, addresses[0].address), subject),
+    );
   });
 }
 

@@ -128,6 +128,15 @@ export function readLink(name: string): LinkState {
   });
 }
 
+/** Whether an interface of this network namespace was set up; undefined when there is none of that name. */
+export function isLinkUp(name: string): boolean | undefined {
+  return withSocket((fd) => {
+    const request = requestFor(name);
+    if (libc.ioctl(fd, SIOCGIFFLAGS, request) === -1) return undefined;
+    return (request.getUint16(IFREQ_DATA, true) & IFF_UP) !== 0;
+  });
+}
+
 /** The name that an interface index has now, or '' when it is gone. */
 export function linkName(index: number): string {
   return withSocket((fd) => {

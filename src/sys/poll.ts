@@ -9,6 +9,8 @@ const POLLIN = 1;
 
 /** Bits of what `events` gives. */
 export const EVENT_READABLE = 1;
+/** There is nothing behind the file descriptor, such as a network device that was deleted. */
+export const EVENT_ERROR = 8;
 /** The file descriptor is not open. */
 export const EVENT_INVALID = 32;
 
