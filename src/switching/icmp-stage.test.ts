@@ -135,6 +135,15 @@ const ERRORS: Row[] = [
     ],
   },
   {
+    name: 'a redirect, which is for hosts of the network that it comes from',
+    given: handshake,
+    packetIn: icmpFromClient(
+      { type: 5, code: 1, embedded: head(gotByClient()) },
+      { source: ROUTER },
+    ),
+    reason: 'icmp-ignored',
+  },
+  {
     name: 'port unreachable, from the server, to the client, in the name of the service',
     given: asked,
     packetIn: icmpFromServer({ ...PORT_UNREACHABLE, embedded: askedOfServer() }),

@@ -72,7 +72,8 @@ export class IcmpStage {
       context.hasLeft = 1;
       return reasons.ECHO_ANSWERED;
     }
-    if (!icmpv4.isError(type)) return reasons.ICMP_IGNORED;
+    // A redirect comes from a router to a host on its own network (RFC 1122 §3.2.2.2): we are in between.
+    if (!icmpv4.isError(type) || type === icmpv4.TYPE_REDIRECT) return reasons.ICMP_IGNORED;
     if (!this.isIntact(context, length)) return reasons.BAD_TRANSPORT_CHECKSUM;
     return this.forwardError(context, nowMs);
   }
