@@ -3,7 +3,7 @@
 // for it: control-stage.test.ts.
 
 import { beforeEach, describe, expect, it } from 'vitest';
-import { HOST } from '../../test/support/host-end.ts';
+import { HOST, HOST_MAC_TEXT, PEER_MAC_TEXT } from '../../test/support/host-end.ts';
 import {
   CONTROL,
   CONTROL_CONFIGURATION,
@@ -13,6 +13,7 @@ import {
 import { type Ipv4Spec, packet, type TcpFlag } from '../../test/support/packet-builder.ts';
 import { expectSameFields } from '../../test/support/packet-fields.ts';
 import {
+  B1,
   CLIENT,
   EXT,
   EXT_MAC,
@@ -76,6 +77,33 @@ describe('what the control host sends', () => {
       packetIn: fromHost(CLIENT, { source: '10.2.0.1', moreFragments: true }).udp(udp),
       ingress: HOST,
       reason: 'bad-ip-source',
+    },
+    {
+      name: 'but not on a VLAN, which it would choose for itself',
+      packetIn: packet()
+        .ethernet({ source: HOST_MAC_TEXT, destination: PEER_MAC_TEXT })
+        .vlan(7)
+        .ipv4({ source: CONTROL, destination: CLIENT })
+        .udp(udp),
+      ingress: HOST,
+      reason: 'unknown-ethertype',
+    },
+    {
+      name: 'IPv6 stays here: a router solicitation',
+      packetIn: packet()
+        .ethernet({ source: HOST_MAC_TEXT, destination: '33:33:00:00:00:02', type: 0x86dd })
+        .payload('x'.repeat(48)),
+      ingress: HOST,
+      reason: 'unknown-ethertype',
+    },
+    {
+      name: 'a broadcast stays here',
+      packetIn: packet()
+        .ethernet({ source: HOST_MAC_TEXT, destination: 'ff:ff:ff:ff:ff:ff' })
+        .ipv4({ source: CONTROL, destination: '10.1.0.255' })
+        .udp(udp),
+      ingress: HOST,
+      reason: 'not-for-us',
     },
     {
       name: 'to a group stays here',
@@ -215,6 +243,26 @@ describe('services and the control host', () => {
     const again = bench.pass(answer(['ACK']), INT);
     expect([again.reasons, again.sent[0].egress]).toEqual([['connection'], HOST]);
     expectSameFields(again.sent[0].bytes, answerAtHost(['ACK']));
+  });
+
+  it('its programs are clients of services with direct server return', async () => {
+    const backends = [{ name: 'b1', address: B1, port: 90 }];
+    const services = [service('direct', { port: 90, forwarding: 'dsr', backends })];
+    await bench.publish({ control: CONTROL_CONFIGURATION, services });
+    const answer = (more: Ipv4Spec = {}, destinationPort = port) =>
+      packet()
+        .ethernet({ source: macOf(B1), destination: INT_MAC })
+        .ipv4({ source: VIP, destination: CONTROL, ...more })
+        .tcp({ sourcePort: 90, destinationPort, flags: ['SYN', 'ACK'] });
+    // Nobody has asked yet: then nobody may speak in our name.
+    expect(bench.pass(answer(), INT).reasons).toEqual(['bad-ip-source']);
+    const syn = fromHost(VIP).tcp({ ...SYN, sourcePort: port, destinationPort: 90 });
+    expect(bench.pass(syn, HOST).reasons).toEqual(['new-connection']);
+    const { reasons, sent } = bench.pass(answer(), INT);
+    expect([reasons, sent.map(({ egress }) => egress)]).toEqual([['to-control'], [HOST]]);
+    expect(bench.pass(answer({}, port + 1), INT).reasons).toEqual(['bad-ip-source']);
+    const source = '10.2.0.1';
+    expect(bench.pass(answer({ source }), INT).reasons).toEqual(['bad-ip-source']);
   });
 
   it('its programs are backends', async () => {

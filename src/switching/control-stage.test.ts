@@ -126,6 +126,50 @@ describe('what comes in for a control address', () => {
       ],
     },
     {
+      name: 'with options, on its last hop, and with a checksum that the kernel will judge',
+      packetIn: fromClient({
+        destination: CONTROL,
+        timeToLive: 1,
+        options: Uint8Array.of(7, 7, 4, 0, 0, 0, 0, 0),
+      }).udp({ ...udp, checksum: 1 }),
+      reason: 'to-control',
+      packetOut: [
+        {
+          egress: HOST,
+          frame: toHost({
+            timeToLive: 1,
+            options: Uint8Array.of(7, 7, 4, 0, 0, 0, 0, 0),
+          }).udp({ ...udp, checksum: 1 }),
+        },
+      ],
+    },
+    {
+      name: 'a redirect, for the kernel to believe or not',
+      packetIn: icmpFromClient(
+        { type: 5, code: 1, embedded: packet().ipv4({ source: CONTROL }).udp(udp) },
+        { destination: CONTROL },
+      ),
+      reason: 'to-control',
+      packetOut: [
+        {
+          egress: HOST,
+          frame: toHost({}).icmp({
+            type: 5,
+            code: 1,
+            embedded: packet().ipv4({ source: CONTROL }).udp(udp),
+          }),
+        },
+      ],
+    },
+    {
+      name: 'no error with a wrong checksum',
+      packetIn: icmpFromClient(
+        { type: 3, checksum: 1, embedded: packet().ipv4({ source: CONTROL }).udp(udp) },
+        { destination: CONTROL },
+      ),
+      reason: 'bad-transport-checksum',
+    },
+    {
       name: 'not in the name of one of our addresses',
       packetIn: fromClient({ source: '10.2.0.1', destination: CONTROL }).udp(udp),
       reason: 'bad-ip-source',

@@ -54,6 +54,18 @@ export class ControlStage {
     return this.wayOut.sendToControl(context, reasons.TO_CONTROL);
   }
 
+  /**
+   * A packet that the control host may have whatever its source is, if it is for it and from a network.
+   * @param otherwise the reason under which it ends if it is not. @hot
+   */
+  give(context: PacketContext, configuration: number, otherwise: number): number {
+    const { words } = this.memory;
+    if (context.ingress === CONTROL_INTERFACE) return otherwise;
+    const entry = table.findOwnAddress(words, configuration, context.destination);
+    if (entry === table.NOT_FOUND || !table.isControlAddress(words, entry)) return otherwise;
+    return this.wayOut.sendToControl(context, reasons.TO_CONTROL);
+  }
+
   /** Step 224 for a packet of the host's own. @hot */
   private route(context: PacketContext, nowMs: number): number {
     const { destination } = context;

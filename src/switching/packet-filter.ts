@@ -15,7 +15,7 @@
 import { mix } from '../base/hash.ts';
 import type { Counters } from '../memory/counters.ts';
 import type { FramePool } from '../memory/frame-pool.ts';
-import { HEADER_HASH_SEED } from '../memory/layout.ts';
+import { CONTROL_INTERFACE, HEADER_HASH_SEED } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
 import {
@@ -174,6 +174,10 @@ export class PacketFilter {
     if (!ethernet.isComplete(view, offset, end)) return reasons.TRUNCATED;
     const payload = vlan.payloadOffset(view, offset, end);
     if (payload < 0) return reasons.TRUNCATED;
+    // The control host is on no VLAN: by a tag its programs would choose where the frame goes.
+    if (ingress === CONTROL_INTERFACE && payload - offset !== ethernet.HEADER_SIZE) {
+      return reasons.UNKNOWN_ETHERTYPE;
+    }
     context.networkOffset = payload;
     const isToUs =
       ethernet.destinationLow(view, offset) === this.macLowOf[ingress] &&
@@ -240,7 +244,10 @@ export class PacketFilter {
     const { configuration } = this;
     const { destination, ports, protocol, tcpFlags } = context;
     // Nobody else may speak in our name (RFC 1812 §5.3.8): the answers would come to ourselves.
-    if (!this.unclaimed.control.mayBeFrom(context, configuration)) return reasons.BAD_IP_SOURCE;
+    if (!this.unclaimed.control.mayBeFrom(context, configuration)) {
+      if (!this.isDirectAnswer(context)) return reasons.BAD_IP_SOURCE;
+      return this.unclaimed.control.give(context, configuration, reasons.BAD_IP_SOURCE);
+    }
     const port = ports & 0xffff;
     context.service = table.findService(words, configuration, destination, port, protocol); // 206
     if (context.service === table.NOT_FOUND) return this.refuseUnclaimed(context, nowMs);
@@ -254,6 +261,15 @@ export class PacketFilter {
     }
     if (isTcp && !this.isAdmitted(context)) return reasons.FLOOD_GUARD;
     return this.begin(context, nowMs);
+  }
+
+  /** Whether it answers, with direct server return, a connection that somebody has here. @hot */
+  private isDirectAnswer(context: PacketContext): boolean {
+    const { source, destination, ports, protocol } = context;
+    const reversed = (ports << 16) | (ports >>> 16);
+    const entry = this.connections.lookup(destination, source, reversed, protocol);
+    if (entry === NOT_FOUND) return false;
+    return this.connections.forwarding(entry) === table.FORWARDING_DSR;
   }
 
   /**
