@@ -56,6 +56,7 @@ describe('a turn', () => {
   it('goes on after sleep with what was published meanwhile', async () => {
     const bench = await SwitchBench.create();
     expect(bench.processors[0].prepareToSleep()).toBe(true);
+    expect(readCounters(bench.memory).single.sleeps).toBe(1);
     await bench.publishWithoutTurn({ services: [service('web', { port: 99 })] });
     bench.processors[0].woke();
     expect(bench.pass(request(SYN)).reasons).toEqual(['reset-invalid-service']);

@@ -9,7 +9,7 @@
 // Invariant: a turn is bounded, allocates nothing, and nothing read under an old generation is used
 // after the new one has been shown.
 
-import { COUNTER_FRAMES_RECLAIMED, Counters } from '../memory/counters.ts';
+import { COUNTER_FRAMES_RECLAIMED, COUNTER_SLEEPS, Counters } from '../memory/counters.ts';
 import { configurationBuffer, type DoubleBuffer, routingBuffer } from '../memory/double-buffer.ts';
 import { FramePool, type SocketFrames } from '../memory/frame-pool.ts';
 import {
@@ -226,9 +226,12 @@ export class SwitchingProcessor {
       1,
     );
     this.connections.leave();
-    if (!this.transmitter.hasHandedOver() && !this.hasHostLeftSomething()) return true;
-    this.woke();
-    return false;
+    if (this.transmitter.hasHandedOver() || this.hasHostLeftSomething()) {
+      this.woke();
+      return false;
+    }
+    this.counters.add(COUNTER_SLEEPS, 1);
+    return true;
   }
 
   /** @hot */
