@@ -79,6 +79,21 @@ describe('learning where a party is', () => {
     expect(bench.send({ from: STRANGER, to: toARtcp, payload: rtcp() })).toBeUndefined();
   });
 
+  it('does not count the numbers of who was not the party', () => {
+    const { bench, toA, call } = withCall();
+    for (const sequence of [1, 50, 100, 3]) {
+      bench.send({ from: STRANGER, to: toA, payload: rtp({ sequence, ssrc: 6 }) });
+      bench.nowMs += 7;
+    }
+    for (const sequence of [900, 902]) {
+      const payload = rtp({ sequence, timestamp: sequence * 160 });
+      bench.send({ from: ALICE, to: toA, payload });
+      bench.nowMs += 40;
+    }
+    const figures = { lost: 1, ssrcChanges: 0, jitterMs: 0, mostJitterMs: 0 };
+    expect(bench.calls.report(call.media[0].legs[0])).toMatchObject(figures);
+  });
+
   it('takes nothing at a port that the party has not been told', () => {
     const { bench, legs, toA } = withCall();
     bench.expect(legs[0], ALICE, { flags: table.FLAG_UNTOLD });

@@ -25,6 +25,8 @@ export const REFUSED = 0;
 export const ADMITTED = 1;
 /** Admitted, and learned just now. */
 export const LEARNED = 2;
+/** Learned just now in the place of somebody who was not the party. */
+export const TOOK_OVER = 3;
 
 export class Latch {
   private readonly relayTable: MediaRelayTable;
@@ -45,7 +47,7 @@ export class Latch {
    * Whether a packet from `address` and `port` is the party's.
    * @param channel CHANNEL_RTP or CHANNEL_RTCP
    * @param sequence of RTP, -1 without
-   * @returns REFUSED, ADMITTED or LEARNED @hot
+   * @returns REFUSED, ADMITTED, LEARNED or TOOK_OVER @hot
    */
   admit(
     leg: number,
@@ -78,7 +80,10 @@ export class Latch {
     const learned = portAndLevel >> 16;
     const age = (nowMs - words[source + table.SOURCE_SINCE]) | 0;
     const isOpen = learned < table.LEVEL_SIGNALLING || age <= words[table.HEADER_LATCH_WINDOW_MS];
-    if (isOpen && level > learned) return this.learn(leg, channel, latch, level, nowMs);
+    if (isOpen && level > learned) {
+      const result = this.learn(leg, channel, latch, level, nowMs);
+      return result === LEARNED ? TOOK_OVER : result;
+    }
     if (sequence < 0 || !this.isMoved(leg, source, sequence)) return REFUSED;
     // Its RTCP has moved as well.
     Atomics.store(words, leg + table.LEG_LATCH + table.CHANNEL_RTCP, 0);

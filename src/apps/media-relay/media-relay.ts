@@ -15,7 +15,7 @@ import * as rtp from '../../wire/rtp.ts';
 import * as udp from '../../wire/udp.ts';
 import type { Application, ApplicationHost, Match, Options } from '../contract.ts';
 import type { Packet } from '../packet.ts';
-import { Latch, LEARNED, REFUSED } from './latch.ts';
+import { Latch, LEARNED, REFUSED, TOOK_OVER } from './latch.ts';
 import { StreamStatistics } from './stream-statistics.ts';
 
 /** A call that comes back to this relay passes through again without leaving the processor. */
@@ -109,7 +109,8 @@ export class MediaRelay {
       host.count(this.strangers, 1);
       return 0;
     }
-    if (found === LEARNED) host.count(this.learned, 1);
+    if (found === LEARNED || found === TOOK_OVER) host.count(this.learned, 1);
+    if (found === TOOK_OVER && channel === table.CHANNEL_RTP) this.statistics.forget(line);
     this.count(leg, line, kind, packet, nowMs);
     const peer = this.relayTable.peerOf(leg);
     if (peer !== table.NO_LEG && this.address(peer, kind, channel, packet) !== 0) return 1;

@@ -56,6 +56,16 @@ export class StreamStatistics {
     words[line + table.LINE_TIMESTAMP] = timestamp;
   }
 
+  /** What came so far was not the party's. @hot */
+  forget(line: number): void {
+    const { words } = this;
+    words[line + table.LINE_STARTED] = 0;
+    words[line + table.LINE_RECEIVED] = 0;
+    words[line + table.LINE_LOST_BEFORE] = 0;
+    words[line + table.LINE_SOURCE_CHANGES] = 0;
+    words[line + table.LINE_MOST_JITTER] = 0;
+  }
+
   /** The first packet of a source; what was lost of the one before is kept. @hot */
   private begin(line: number, ssrc: number, sequence: number): void {
     const { words } = this;
