@@ -1,14 +1,18 @@
 // What the lab's callers and called do, in sipp's language, and what they send: sound is sipp's own recording of
 // G.711; a fax begins as a call with sound, which a second offer turns into T.38.
 
+import { readFileSync } from 'node:fs';
+
 export type RelayName = 'weir' | 'rtpengine';
 export type Media = 'sound' | 'fax';
 
-/** 7.05 s of G.711 in packets of 30 ms, from Debian's sip-tester. */
+/** 7.05 s of G.711 in packets of 30 ms, from Debian's sip-tester, of which 3.6 s are played. */
 const SOUND = '/usr/share/sip-tester/g711a.pcap';
-export const SOUND_PACKETS = 236;
+export const SOUND_PACKETS = 120;
 export const FAX_PACKETS = 150;
 const FAX_STEP_MS = 20;
+const PCAP_HEADER = 24;
+const PCAP_RECORD = 16;
 
 /** The lines of a description; sipp fills in addresses and ports. */
 function description(media: readonly string[]): string {
@@ -50,12 +54,12 @@ ${body}
 
 /**
  * A caller: offers sound, sends it or turns to fax first, and hangs up after a while.
- * @param faxFile a pcap file with the fax
+ * @param file a pcap file with the sound, or with the fax
  */
 export function callerScenario(
   relay: RelayName,
   media: Media,
-  faxFile: string,
+  file: string,
   holdMs: number,
 ): string {
   const request = (method: string, sequence: string, body = '') =>
@@ -70,10 +74,10 @@ export function callerScenario(
   const second = `
   <pause milliseconds="300"/>${request('INVITE', '2 INVITE', fax('[auto_media_port]'))}
   <recv response="100" optional="true"/>
-  <recv response="200" crlf="true"/>${request('ACK', '2 ACK')}${play(`play_pcap_image="${faxFile}"`)}`;
+  <recv response="200" crlf="true"/>${request('ACK', '2 ACK')}${play(`play_pcap_image="${file}"`)}`;
   return `<?xml version="1.0" encoding="ISO-8859-1" ?>
 <scenario name="caller">${request('INVITE', '1 INVITE', sound('[auto_media_port]'))}${answers}
-${request('ACK', '1 ACK')}${media === 'fax' ? second : play(`play_pcap_audio="${SOUND}"`)}
+${request('ACK', '1 ACK')}${media === 'fax' ? second : play(`play_pcap_audio="${file}"`)}
 ${request('BYE', '3 BYE')}
   <recv response="200" crlf="true"/>
 </scenario>
@@ -112,9 +116,17 @@ ${calledAnswer('200 OK', fax('[media_port]'), 'retrans="500"').replace(';tag=[pi
 </scenario>
 `;
 
+/** The beginning of the recorded sound, as a pcap file. */
+export function soundPackets(): Buffer {
+  const all = readFileSync(SOUND);
+  let end = PCAP_HEADER;
+  for (let i = 0; i < SOUND_PACKETS; i += 1) end += PCAP_RECORD + all.readUInt32LE(end + 8);
+  return all.subarray(0, end);
+}
+
 /** A pcap file with a fax as UDPTL (ITU-T T.38 §9.1): no-signal indications with redundancy. */
 export function faxPackets(): Buffer {
-  const header = Buffer.alloc(24);
+  const header = Buffer.alloc(PCAP_HEADER);
   header.writeUInt32LE(0xa1b2c3d4, 0);
   header.writeUInt16LE(2, 4);
   header.writeUInt16LE(4, 6);
@@ -130,7 +142,7 @@ export function faxPackets(): Buffer {
     frame[23] = 17;
     frame.writeUInt16BE(frame.length - 34, 38);
     frame.writeUInt16BE(sequence, 42);
-    const record = Buffer.alloc(16);
+    const record = Buffer.alloc(PCAP_RECORD);
     record.writeUInt32LE(Math.floor((sequence * FAX_STEP_MS) / 1000), 0);
     record.writeUInt32LE(((sequence * FAX_STEP_MS) % 1000) * 1000, 4);
     record.writeUInt32LE(frame.length, 8);
