@@ -5,13 +5,15 @@
 //
 //   0        buffer in force: 0 or 1
 //   64       MAC address of interface 0, 1, …: 8 bytes each, of which 6 count
-//   4096     buffer 0, and BUFFER_SIZE behind it buffer 1:
+//   4096     frames of interface 0, 1, …, for each of 64 queues: 0 taken │ 8 left to the kernel │ 48 unused
+//   266240   buffer 0, and BUFFER_SIZE behind it buffer 1:
 //              0   seed of the hash │ 4 number of claims
 //              64  SLOTS slots and as many more as a search may look at: no search wraps around
 //   a slot:  0 address │ 4 port << 16 | protocol << 8 | kind; 0: empty │ 8 flags │ 12 unused
 //
-// Writer: control alone, only the buffer that is not in force. Readers: XDP programs, which look at
-// word 0 once a frame. Numbers are in the machine's own order; MAC addresses are bytes.
+// Writer: control alone, only the buffer that is not in force; of the frames the XDP programs. Readers:
+// XDP programs, which look at word 0 once a frame; control of the frames. Numbers are in the machine's
+// own order; MAC addresses are bytes.
 // Invariant: a claim stands within PROBES slots from the one that its hash names, and no empty slot
 // stands between; the writer tries seeds until that holds (claims-table.ts).
 
@@ -32,16 +34,28 @@ export const ADDRESS_IS_WEIRS = 1;
 /** It is one of the kernel's: replies to it are of its own connections. */
 export const ADDRESS_IS_KERNELS = 2;
 
-export const CLAIM_SLOTS = 65_536;
+export const CLAIM_SLOTS = 131_072;
+/** The upper bits of a 32-bit hash name a slot. */
+export const CLAIM_SLOT_SHIFT = 32 - Math.log2(CLAIM_SLOTS);
 export const CLAIM_SLOT_SIZE = 16;
 /** Slots that a search looks at. */
 export const CLAIM_PROBES = 16;
-/** Half of the slots: searches stay short. */
-export const MAX_CLAIMS = CLAIM_SLOTS / 2;
+/**
+ * A quarter of the slots: whatever the claims are, few seeds are drawn until no search gets too long.
+ * With half of the slots 256 seeds do not do for 32,768 servers of one network.
+ */
+export const MAX_CLAIMS = CLAIM_SLOTS / 4;
 
 export const CLAIMS_ACTIVE = 0;
 export const CLAIMS_MAC_ADDRESSES = 64;
-export const CLAIMS_BUFFERS = 4096;
+export const CLAIMS_FRAMES = 4096;
+/** A cache line for each queue; queues beyond share those of others. */
+export const FRAMES_OF_QUEUE_SIZE = 64;
+export const FRAMES_QUEUES = 64;
+export const FRAMES_TAKEN = 0;
+export const FRAMES_LEFT = 8;
+const MAX_INTERFACES = 64;
+export const CLAIMS_BUFFERS = CLAIMS_FRAMES + MAX_INTERFACES * FRAMES_QUEUES * FRAMES_OF_QUEUE_SIZE;
 export const CLAIMS_SLOTS_START = 64;
 export const CLAIMS_BUFFER_SIZE = CLAIM_SLOTS * CLAIM_SLOT_SIZE + 4096;
 /** Bytes of the map's value, whole pages of 4 KiB. */
@@ -55,7 +69,7 @@ export const HASH_MIX = 0x2c1b3c6d | 0;
 /** The slot at which the search for a claim begins. The XDP program computes the same. */
 export function claimSlot(address: number, key: number, seed: number): number {
   const sum = Math.imul(address, HASH_ADDRESS) ^ Math.imul(key, HASH_KEY) ^ seed;
-  return Math.imul(sum ^ (sum >>> 15), HASH_MIX) >>> 16;
+  return Math.imul(sum ^ (sum >>> 15), HASH_MIX) >>> CLAIM_SLOT_SHIFT;
 }
 
 /** Second word of a slot. */

@@ -12,9 +12,14 @@ import {
   CLAIMS_ACTIVE,
   CLAIMS_BUFFER_SIZE,
   CLAIMS_BUFFERS,
+  CLAIMS_FRAMES,
   CLAIMS_MAC_ADDRESSES,
   CLAIMS_SLOTS_START,
   claimSlot,
+  FRAMES_LEFT,
+  FRAMES_OF_QUEUE_SIZE,
+  FRAMES_QUEUES,
+  FRAMES_TAKEN,
   MAX_CLAIMS,
 } from './claims-map.ts';
 
@@ -32,6 +37,14 @@ export interface ClaimEntry {
   readonly key: number;
   /** ADDRESS_IS_*; 0 for other kinds. */
   readonly flags: number;
+}
+
+/** What the program of an interface has done with frames, since the claims were made. */
+export interface FrameCounts {
+  /** Given to weir. */
+  readonly taken: number;
+  /** Left to the kernel. */
+  readonly left: number;
 }
 
 export class ClaimsTable {
@@ -63,7 +76,7 @@ export class ClaimsTable {
    * @throws WeirError ERR_TABLE_FULL; nothing has changed then
    */
   async replace(claims: readonly ClaimEntry[]): Promise<void> {
-    if (claims.length > MAX_CLAIMS) throw full(claims.length);
+    checkClaimCount(claims.length);
     const early = (this.writableAt - monotonicMs()) | 0;
     if (early > 0) await new Promise((resolve) => setTimeout(resolve, early));
     const standby = (this.words[CLAIMS_ACTIVE] & 1) ^ 1;
@@ -75,6 +88,20 @@ export class ClaimsTable {
   /** Frames to another MAC address than its own are not taken on an interface; it has six bytes. */
   setMacAddress(interfaceNumber: number, mac: Uint8Array): void {
     this.bytes.set(mac.subarray(0, 6), CLAIMS_MAC_ADDRESSES + interfaceNumber * 8);
+  }
+
+  /** The frames of an interface, in sum over its queues. */
+  frames(interfaceNumber: number): FrameCounts {
+    const { words } = this;
+    let taken = 0;
+    let left = 0;
+    const first = CLAIMS_FRAMES + interfaceNumber * FRAMES_QUEUES * FRAMES_OF_QUEUE_SIZE;
+    for (let queue = 0; queue < FRAMES_QUEUES; queue++) {
+      const at = (first + queue * FRAMES_OF_QUEUE_SIZE) >> 2;
+      taken += readCount(words, at + (FRAMES_TAKEN >> 2));
+      left += readCount(words, at + (FRAMES_LEFT >> 2));
+    }
+    return { taken, left };
   }
 
   private firstWord(buffer: number): number {
@@ -110,10 +137,20 @@ export class ClaimsTable {
   }
 }
 
+/** Two words of a 64-bit number, the lower one first. */
+function readCount(words: Int32Array, at: number): number {
+  return words[at + 1] * 2 ** 32 + (words[at] >>> 0);
+}
+
+/** @throws WeirError ERR_TABLE_FULL when so many claims cannot be put into force */
+export function checkClaimCount(count: number): void {
+  if (count > MAX_CLAIMS) throw full(count);
+}
+
 function full(count: number): WeirError {
   return new WeirError(
     'ERR_TABLE_FULL',
-    `${count} addresses, services and servers are more than the claims of shared interfaces hold`,
-    'make the configuration smaller, or use a dedicated interface',
+    `shared interfaces hold ${MAX_CLAIMS} addresses and ports of services, servers and applications, ${count} are wanted`,
+    'fewer of them (an application claims each port that it matches), or a dedicated interface',
   );
 }

@@ -3,9 +3,12 @@
 // that was passed on.
 
 import { describe, expect, it } from 'vitest';
+import { ClaimsOracle } from '../../test/support/claims-oracle.ts';
+import { mutate } from '../../test/support/frame-mutator.ts';
 import { type PacketBuilder, packet } from '../../test/support/packet-builder.ts';
 import { WeirError } from '../base/errors.ts';
-import { PROTOCOL_TCP, PROTOCOL_UDP, parseAddress } from '../wire/ipv4.ts';
+import { Prng } from '../base/prng.ts';
+import { formatAddress, PROTOCOL_TCP, PROTOCOL_UDP, parseAddress } from '../wire/ipv4.ts';
 import { loadXdpProgram, replaceXdpProgram, tryXdpProgram } from './bpf.ts';
 import { R0 } from './bpf-assembler.ts';
 import {
@@ -31,6 +34,9 @@ const HOST = '192.0.2.10';
 const ALONE = '192.0.2.100';
 const SERVER = '192.0.2.21';
 const CLIENT = '198.51.100.7';
+const DAMAGED = 20_000;
+const MAC = Uint8Array.of(2, 0, 0, 0, 0, 2);
+const GRE = 47;
 const SERVICE_PORT = 80;
 const SERVER_PORT = 8080;
 
@@ -114,6 +120,10 @@ const TAKEN: Record<string, PacketBuilder> = {
     sent(HOST, CLIENT, SERVICE_PORT, 1000),
     11,
   ),
+  'GRE to an address alone': packet()
+    .ethernet()
+    .ipv4({ source: CLIENT, destination: ALONE, protocol: GRE })
+    .payload(new Uint8Array(20)),
 };
 
 const PASSED: Record<string, PacketBuilder> = {
@@ -154,15 +164,44 @@ const PASSED: Record<string, PacketBuilder> = {
     .ethernet()
     .ipv4({ source: CLIENT, destination: HOST, headerLength: 8 })
     .tcp({ destinationPort: SERVICE_PORT }),
+  'the same port within GRE': packet()
+    .ethernet()
+    .ipv4({ source: CLIENT, destination: HOST, protocol: GRE })
+    .payload(Uint8Array.of(0, 0, 0, SERVICE_PORT, 0, 0, 0, 0)),
+  'two VLAN tags': packet()
+    .ethernet()
+    .vlan(7, { tagType: 0x88a8 })
+    .vlan(5)
+    .ipv4({ source: CLIENT, destination: ALONE })
+    .tcp({ destinationPort: SERVICE_PORT }),
+  'an error that embeds nothing': packet()
+    .ethernet()
+    .ipv4({ source: SERVER, destination: CLIENT })
+    .icmp({ type: 3 }),
   IPv6: packet().ethernet({ type: 0x86dd }).payload(new Uint8Array(60)),
 };
+
+/** A frame whose headers say that they are of any length and type, and that has a port wherever they end. */
+function withAnyLengths(random: Prng, frame: Uint8Array): Uint8Array {
+  const long = new Uint8Array(200);
+  for (let at = 0; at < long.length; at += 2) long[at + 1] = SERVICE_PORT;
+  long.set(frame);
+  long[14] = 0x40 | random.below(16);
+  const end = 14 + (long[14] & 15) * 4;
+  if (end > 34 && random.below(2) === 0) {
+    long.set(frame.subarray(34, 34 + 40), end);
+    long[end + 8] = 0x40 | random.below(16);
+  }
+  long[end] = random.below(16);
+  return long.subarray(0, 34 + random.below(long.length - 34));
+}
 
 describe.skipIf(reason !== '')('the shared XDP program', () => {
   const claimsFd = reason === '' ? createClaimsMap() : -1;
   const range = reason === '' ? ReservedRange.reserve() : undefined;
   const offset = range?.mapRing(claimsFd, CLAIMS_SIZE, 0) ?? 0;
   const table = range && new ClaimsTable(range.buffer, offset);
-  table?.setMacAddress(1, Uint8Array.of(2, 0, 0, 0, 0, 2));
+  table?.setMacAddress(1, MAC);
   const instructions = sharedInstructions(claimsFd, 1, (program) => program.move(R0, TAKE));
   const programFd = reason === '' ? loadXdpProgram(instructions, 'weir_tried') : -1;
   const verdict = (frame: PacketBuilder): number => tryXdpProgram(programFd, frame.bytes()).verdict;
@@ -179,6 +218,60 @@ describe.skipIf(reason !== '')('the shared XDP program', () => {
   it.each(Object.entries(PASSED))('passes %s', async (_, frame) => {
     await table?.replace(CLAIMS);
     expect(verdict(frame)).toBe(PASS);
+  });
+
+  it('counts each frame once, for its interface: taken, or left to the kernel', async () => {
+    await table?.replace(CLAIMS);
+    const before = table?.frames(1);
+    for (const frame of Object.values(TAKEN)) verdict(frame);
+    for (const frame of Object.values(PASSED)) verdict(frame);
+    expect(table?.frames(1)).toEqual({
+      taken: (before?.taken ?? 0) + Object.keys(TAKEN).length,
+      left: (before?.left ?? 0) + Object.keys(PASSED).length,
+    });
+    expect(table?.frames(0)).toEqual({ taken: 0, left: 0 });
+  });
+
+  it('says of damaged frames what the plain way says of them', async () => {
+    await table?.replace(CLAIMS);
+    const oracle = new ClaimsOracle(CLAIMS, MAC);
+    const seed = (Date.now() & 0x7fffffff) | 1;
+    console.log(`damaged frames: seed ${seed}`);
+    const random = new Prng(seed);
+    const whole = [...Object.values(TAKEN), ...Object.values(PASSED)].map((one) => one.bytes());
+    let taken = 0;
+    for (let i = 0; i < DAMAGED; i++) {
+      const one = whole[random.below(whole.length)];
+      const frame =
+        random.below(2) === 0 ? mutate(random, one, whole) : withAnyLengths(random, one);
+      // The kernel runs a program on nothing shorter than an Ethernet header.
+      if (frame.length < 14) continue;
+      const isTaken = tryXdpProgram(programFd, frame).verdict === TAKE;
+      const shown = () => `frame ${i}: ${Buffer.from(frame).toString('hex')}`;
+      if (isTaken !== oracle.takes(frame)) expect.fail(shown());
+      if (isTaken) taken += 1;
+    }
+    // Both are met often, or nothing is shown.
+    expect(taken).toBeGreaterThan(DAMAGED / 20);
+    expect(taken).toBeLessThan((DAMAGED * 19) / 20);
+  });
+
+  it.each([
+    ['servers of one network', (i: number) => [0x0a090000 + i, 8080]],
+    ['16 ports of each', (i: number) => [0x0a090000 + (i >> 4), 8080 + (i & 15)]],
+  ])('finds all claims when there are as many as fit: %s', async (_, place) => {
+    const claims = Array.from({ length: MAX_CLAIMS }, (_, i) => {
+      const [address, port] = place(i);
+      return { address, key: claimKey(CLAIM_ENDPOINT, PROTOCOL_TCP, port), flags: 0 };
+    });
+    await table?.replace(claims);
+    for (let i = 0; i < MAX_CLAIMS; i += 61) {
+      const [address, port] = place(i);
+      const reply = (from: number) => tcp(formatAddress(address), CLIENT, from, 5);
+      expect(verdict(reply(port))).toBe(TAKE);
+      expect(verdict(reply(port + 16))).toBe(PASS);
+    }
+    await table?.replace(CLAIMS);
   });
 
   it('takes what a large table claims, and nothing else', async () => {

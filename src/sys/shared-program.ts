@@ -13,6 +13,7 @@
 //
 // Frames with a VLAN tag are the kernel's: its VLAN interfaces live on this one. Fragments without
 // a port to see are the kernel's too; IP options are read over. IPv6 and all else is the kernel's.
+// Each frame is counted, as taken or as left to the kernel.
 // Registers: r6 next header, r7 end of the frame, r8 the buffer in force, r9 context. Stack: below.
 // RFC 9669; kernel documentation: Documentation/bpf/, Documentation/networking/af_xdp.rst.
 
@@ -25,12 +26,18 @@ import {
   CLAIM_ENDPOINT,
   CLAIM_PROBES,
   CLAIM_SERVICE,
+  CLAIM_SLOT_SHIFT,
   CLAIM_SLOT_SIZE,
   CLAIMS_ACTIVE,
   CLAIMS_BUFFER_SIZE,
   CLAIMS_BUFFERS,
+  CLAIMS_FRAMES,
   CLAIMS_MAC_ADDRESSES,
   CLAIMS_SLOTS_START,
+  FRAMES_LEFT,
+  FRAMES_OF_QUEUE_SIZE,
+  FRAMES_QUEUES,
+  FRAMES_TAKEN,
   HASH_ADDRESS,
   HASH_KEY,
   HASH_MIX,
@@ -110,7 +117,9 @@ class SharedProgram extends BpfAssembler {
     this.copy(R4, R2).multiply(R4, HASH_KEY).xorRegister(R3, R4);
     this.loadWord(R4, R8, 0).xorRegister(R3, R4).low32(R3);
     this.copy(R4, R3).shiftRight(R4, 15).xorRegister(R3, R4);
-    this.multiply(R3, HASH_MIX).shiftLeft(R3, 32).shiftRight(R3, 48);
+    this.multiply(R3, HASH_MIX)
+      .shiftLeft(R3, 32)
+      .shiftRight(R3, 32 + CLAIM_SLOT_SHIFT);
     this.multiply(R3, CLAIM_SLOT_SIZE).add(R3, R8);
     for (let probe = 0; probe < CLAIM_PROBES; probe++) {
       const slot = CLAIMS_SLOTS_START + probe * CLAIM_SLOT_SIZE;
@@ -204,9 +213,18 @@ function judgeArp(program: SharedProgram): void {
   program.jumpIfAny(R0, ADDRESS_IS_WEIRS, 'take').jump('pass');
 }
 
+/** Counts a frame, for the queue that it came in on; several CPUs may do so at once. Changes r1 … r3. */
+function count(program: SharedProgram, claimsFd: number, interfaceNumber: number, at: number) {
+  const first = CLAIMS_FRAMES + interfaceNumber * FRAMES_QUEUES * FRAMES_OF_QUEUE_SIZE + at;
+  program.loadWord(R2, R9, CONTEXT_QUEUE).and(R2, FRAMES_QUEUES - 1);
+  program.multiply(R2, FRAMES_OF_QUEUE_SIZE).loadMapValue(R1, claimsFd, first).add(R1, R2);
+  program.move(R3, 1).atomicAdd(R1, 0, R3);
+}
+
 /**
  * The program's instructions.
- * @param take emits what is done with a frame that is claimed; r9 is the context
+ * @param take emits what is done with a frame that is claimed; r9 is the context, r0 the verdict: a frame
+ *   that is passed after all (nobody polls its queue) is one that is left to the kernel
  */
 export function sharedInstructions(
   claimsFd: number,
@@ -223,9 +241,13 @@ export function sharedInstructions(
   program.label('ports');
   judgePorts(program);
   judgeArp(program);
-  program.label('pass').move(R0, XDP_PASS).exit().label('take');
+  program.label('take');
   take(program);
-  return program.exit().assemble();
+  program.jumpIfEqual(R0, XDP_PASS, 'pass').copy(R6, R0);
+  count(program, claimsFd, interfaceNumber, FRAMES_TAKEN);
+  program.copy(R0, R6).exit().label('pass');
+  count(program, claimsFd, interfaceNumber, FRAMES_LEFT);
+  return program.move(R0, XDP_PASS).exit().assemble();
 }
 
 /** Loads the program for sockets that stand in a map already. @throws SystemError */
