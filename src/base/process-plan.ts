@@ -14,6 +14,8 @@ export interface QueuePlan {
   /** Number of the socket among all: names it as owner of frames. */
   readonly socketNumber: number;
   readonly fileDescriptor: number;
+  /** Its driver is polled by a call whenever it is empty (sys/busy-poll.ts). */
+  readonly isBusyPolled: boolean;
   /** Geometry of its rings, as its kind's `open` returned it. */
   readonly geometry: unknown;
 }

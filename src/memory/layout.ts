@@ -33,7 +33,7 @@ import { assert } from '../base/assert.ts';
 /** 'WEIR' in the first word. */
 export const MAGIC = 0x52494557;
 /** Raised whenever the meaning of any byte of main memory changes. */
-export const LAYOUT_VERSION = 4;
+export const LAYOUT_VERSION = 5;
 
 export const CACHE_LINE_SIZE = 64;
 export const MAX_PROCESSORS = 64;
@@ -184,6 +184,12 @@ export const INTERFACE_QUEUES = 6;
 export const INTERFACE_LINK_UP = 7;
 /** How often it was opened again after it had gone. */
 export const INTERFACE_REOPENED = 8;
+/** Frames that one poll of its driver by weir may take; 0: busy polling is not configured. */
+export const INTERFACE_BUSY_POLL_BUDGET = 9;
+/** The errno that refused busy polling; 0: none. */
+export const INTERFACE_BUSY_POLL_ERRNO = 10;
+/** Of its queues, those of which the kernel knows the NAPI instance. */
+export const INTERFACE_QUEUES_WITH_NAPI = 11;
 /** Name in ASCII, 16 bytes, zero-terminated. */
 export const INTERFACE_NAME = 12;
 /** From this word on: the processor that polls queue 0, 1, … (up to MAX_QUEUES). */

@@ -7,7 +7,8 @@ import type { Log } from '../base/log.ts';
 import { INTERFACE_INDEX, INTERFACE_LINK_UP, INTERFACE_REOPENED } from '../memory/layout.ts';
 import { type LinkState, readLink } from '../sys/link.ts';
 import { watchLinks } from '../sys/netlink.ts';
-import { type InterfaceOpener, noteLink } from './open-interfaces.ts';
+import { noteLink } from './interface-block.ts';
+import type { InterfaceOpener } from './open-interfaces.ts';
 import type { Supervisor } from './supervisor.ts';
 
 const REOPEN_INTERVAL_MS = 500;

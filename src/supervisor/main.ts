@@ -22,6 +22,7 @@ import { attachMemoryFile, createMemoryFile } from '../sys/main-memory.ts';
 import { takeFileDescriptor } from '../sys/process.ts';
 import { openTap } from '../sys/tap.ts';
 import { ControlDevice, type ControlDeviceSettings } from './control-device.ts';
+import { noteNapi } from './interface-block.ts';
 import { Isolation } from './isolation.ts';
 import { LinkWatch } from './link-watch.ts';
 import {
@@ -39,6 +40,8 @@ import {
   stateFilePath,
 } from './state-file.ts';
 import { type Machine, Supervisor } from './supervisor.ts';
+
+const NAPI_INTERVAL_MS = 1000;
 
 /** The parts of a configuration that are fixed when weir starts. */
 export interface MachineConfiguration {
@@ -132,7 +135,17 @@ function controlDevice({ memory, control }: Machine, log: Log): ControlDevice | 
 /** Keeps what main memory says of the interfaces true, and the pseudo-network device there. */
 function watchDevices(supervisor: Supervisor, opener: InterfaceOpener, log: Log): void {
   new LinkWatch(supervisor, opener, log).start();
+  setInterval(() => lookForNapi(supervisor.machine), NAPI_INTERVAL_MS).unref();
   controlDevice(supervisor.machine, log)?.watch();
+}
+
+function lookForNapi({ memory, interfaces }: Machine): void {
+  for (const [interfaceNumber, { queues }] of interfaces.entries()) {
+    const sockets = queues.filter(({ kind }) => kind === 'af-xdp');
+    if (sockets.length === 0) continue;
+    const fds = sockets.map(({ fileDescriptor }) => fileDescriptor);
+    noteNapi(memory, interfaceNumber, fds);
+  }
 }
 
 interface Opened {

@@ -5,31 +5,20 @@
 import { WeirError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { QueuePlan } from '../base/process-plan.ts';
-import {
-  INTERFACE_INDEX,
-  INTERFACE_KIND,
-  INTERFACE_LINK_UP,
-  INTERFACE_MAC_HIGH,
-  INTERFACE_MAC_LOW,
-  INTERFACE_MODE,
-  INTERFACE_MTU,
-  INTERFACE_NAME,
-  INTERFACE_QUEUE_PROCESSOR,
-  INTERFACE_QUEUES,
-  MAX_QUEUES,
-} from '../memory/layout.ts';
+import { INTERFACE_BUSY_POLL_BUDGET, MAX_QUEUES } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import { LISTENER_GEOMETRY, openArpListener } from '../netif/af-packet/listen.ts';
 import { openAfPacket } from '../netif/af-packet/open.ts';
 import { AfXdpOpener, type AfXdpOptions, isInterfaceTaken } from '../netif/af-xdp/open.ts';
-import { INTERFACE_KINDS, INTERFACE_MODES, type InterfaceMode } from '../netif/contract.ts';
 import { replaceXdpProgram } from '../sys/bpf.ts';
+import { whyRefused } from '../sys/busy-poll.ts';
 import { createClaimsMap } from '../sys/claims-map.ts';
 import { closeFd } from '../sys/libc.ts';
-import { type LinkState, readLink } from '../sys/link.ts';
+import { readLink } from '../sys/link.ts';
 import type { ReservedRange } from '../sys/main-memory.ts';
 import { loadSharedProgram } from '../sys/shared-program.ts';
 import { assignQueues } from './assignment.ts';
+import { noteNapi, type OpenedState, writeInterfaceBlock } from './interface-block.ts';
 
 /** An interface as the configuration asks for it. */
 export interface InterfaceRequest {
@@ -38,12 +27,10 @@ export interface InterfaceRequest {
   readonly mode?: 'dedicated' | 'shared';
   readonly queues: number | 'auto';
   readonly processor?: number | undefined;
+  readonly 'busy-poll'?: { readonly budget: number } | undefined;
 }
 
-interface OpenedInterface {
-  readonly kind: 'af-xdp' | 'af-packet';
-  readonly mode: InterfaceMode;
-  readonly link: LinkState;
+interface OpenedInterface extends OpenedState {
   readonly fileDescriptors: readonly number[];
   readonly geometry: unknown;
   /** Keep the program on the interface for as long as anybody has them open. */
@@ -135,7 +122,11 @@ export class InterfaceOpener {
     const [{ interfaceName: name, interfaceNumber, kind, socketNumber }] = before.queues;
     const polled = before.queues.filter((queue) => queue.kind === kind);
     const mode = before.isShared ? 'shared' : 'dedicated';
-    const opened = this.open({ name, kind, mode, queues: polled.length }, interfaceNumber);
+    const budget =
+      this.memory.words[this.memory.interfaceWord(interfaceNumber, INTERFACE_BUSY_POLL_BUDGET)];
+    const busyPoll = budget === 0 ? undefined : { budget };
+    const request = { name, kind, mode, queues: polled.length, 'busy-poll': busyPoll } as const;
+    const opened = this.open(request, interfaceNumber);
     const processors = polled.map(({ processor }) => processor);
     return this.parts(opened, interfaceNumber, processors, socketNumber);
   }
@@ -160,17 +151,20 @@ export class InterfaceOpener {
     firstSocketNumber: number,
   ): InterfaceParts {
     const { kind, mode, link, fileDescriptors, geometry, held, listener } = opened;
+    const { busyPollBudget, busyPollErrno } = opened;
     writeInterfaceBlock(this.memory, interfaceNumber, opened, processorOfQueue);
+    if (kind === 'af-xdp') noteNapi(this.memory, interfaceNumber, fileDescriptors);
     this.log.info(
       `${link.name}: ${kind}, ${mode}${listener === undefined ? '' : ', shared'}, ${fileDescriptors.length} queue(s) ` +
         `polled by switching processor ${processorOfQueue.join(', ')}`,
     );
+    const isBusyPolled = kind === 'af-xdp' && busyPollBudget > 0 && busyPollErrno === 0;
     const queues = fileDescriptors.map((fileDescriptor, queue): QueuePlan => {
       const socketNumber = firstSocketNumber + queue;
       const processor = processorOfQueue[queue];
       const interfaceName = link.name;
       const common = { interfaceNumber, interfaceName, kind, queue, processor, socketNumber };
-      return { ...common, fileDescriptor, geometry };
+      return { ...common, fileDescriptor, isBusyPolled, geometry };
     });
     if (listener !== undefined) queues.push(listenerQueue(queues, listener));
     return { isShared: listener !== undefined, queues, heldFileDescriptors: held };
@@ -182,6 +176,7 @@ function listenerQueue(queues: readonly QueuePlan[], fileDescriptor: number): Qu
   return {
     ...queues[0],
     kind: 'af-packet',
+    isBusyPolled: false,
     queue: queues.length,
     socketNumber: queues[0].socketNumber + queues.length,
     fileDescriptor,
@@ -224,13 +219,17 @@ function openAfXdp(
   const { name } = request;
   const count = queueCount(request, readLink(name).queues);
   const queues = Array.from({ length: count }, (_, i) => i);
-  const options = { name, queues, ...(shared === undefined ? {} : { shared }) };
-  const { link, mode, sockets, refused, heldFileDescriptors } = opener.open(options);
+  const budget = request['busy-poll']?.budget;
+  const options = { name, queues, busyPollBudget: budget, ...(shared && { shared }) };
+  const { link, mode, sockets, refused, busyPollErrno, heldFileDescriptors } = opener.open(options);
   for (const reason of refused) log.info(`${name}: not ${reason}`);
+  if (busyPollErrno !== 0) log.warning(`${name}: no busy polling: ${whyRefused(busyPollErrno)}`);
   return {
     kind: 'af-xdp',
     mode,
     link,
+    busyPollBudget: budget ?? 0,
+    busyPollErrno,
     fileDescriptors: sockets.map(({ fileDescriptor }) => fileDescriptor),
     geometry: sockets[0].ringSizes,
     held: heldFileDescriptors,
@@ -249,41 +248,8 @@ function openPacketRings(request: InterfaceRequest, processors: number, log: Log
     link: readLink(name),
     fileDescriptors: opened.fileDescriptors,
     geometry: opened.geometry,
+    busyPollBudget: request['busy-poll']?.budget ?? 0,
+    busyPollErrno: 0,
     held: [],
   };
-}
-
-function writeInterfaceBlock(
-  memory: MainMemory,
-  interfaceNumber: number,
-  opened: OpenedInterface,
-  processorOfQueue: readonly number[],
-): void {
-  const { link, kind, mode } = opened;
-  const set = (word: number, value: number): void => {
-    Atomics.store(memory.words, memory.interfaceWord(interfaceNumber, word), value);
-  };
-  set(INTERFACE_KIND, INTERFACE_KINDS.indexOf(kind));
-  set(INTERFACE_MODE, INTERFACE_MODES.indexOf(mode));
-  set(INTERFACE_QUEUES, processorOfQueue.length);
-  for (const [queue, processor] of processorOfQueue.entries()) {
-    set(INTERFACE_QUEUE_PROCESSOR + queue, processor);
-  }
-  const start = memory.interfaceWord(interfaceNumber, INTERFACE_NAME) * 4;
-  memory.bytes.fill(0, start, start + 16);
-  memory.bytes.set(Buffer.from(link.name, 'ascii').subarray(0, 15), start);
-  noteLink(memory, interfaceNumber, link);
-}
-
-/** Writes what can change of a link: state, MAC address, MTU. */
-export function noteLink(memory: MainMemory, interfaceNumber: number, link: LinkState): void {
-  const set = (word: number, value: number): void => {
-    Atomics.store(memory.words, memory.interfaceWord(interfaceNumber, word), value);
-  };
-  const mac = new DataView(link.mac.buffer, link.mac.byteOffset, 6);
-  set(INTERFACE_INDEX, link.index);
-  set(INTERFACE_MAC_HIGH, mac.getUint16(0));
-  set(INTERFACE_MAC_LOW, mac.getInt32(2));
-  set(INTERFACE_MTU, link.mtu);
-  set(INTERFACE_LINK_UP, link.up && link.running ? 1 : 0);
 }

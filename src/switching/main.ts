@@ -69,6 +69,7 @@ function processorQueue(queue: QueuePlan): ProcessorQueue {
           ringSizes,
           receiveLimit: receiveLimit(frames, processors, own.length, ringSizes.receive),
           isZeroCopy: INTERFACE_MODES[mode] === 'native zero-copy',
+          isBusyPolled: queue.isBusyPolled,
           socket: socketNumber,
           range,
           memory,

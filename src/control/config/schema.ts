@@ -50,6 +50,15 @@ function powerOfTwo(value: number, context: z.core.$RefinementCtx<number>): void
 
 export const interfaceAddress = parsedText(parseInterfaceAddress, IPV4 + PREFIX, '10.1.0.1/24');
 
+const busyPollShape = {
+  budget: z
+    .int()
+    .min(1)
+    .max(1024)
+    .default(64)
+    .describe('Most frames that one poll of the driver takes.'),
+};
+
 const interfaceShape = {
   name: z
     .string()
@@ -83,6 +92,10 @@ const interfaceShape = {
     .max(63)
     .optional()
     .describe('Index of the one switching processor that polls all queues of this interface.'),
+  'busy-poll': z
+    .strictObject(busyPollShape)
+    .optional()
+    .describe('The driver is polled by a call whenever a queue is empty (AF_XDP only).'),
 };
 
 const processorsShape = {
@@ -323,6 +336,7 @@ export const SHAPES = {
 export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   '': Object.keys(configurationSchema.shape),
   'interfaces[]': Object.keys(interfaceShape),
+  'interfaces[].busy-poll': Object.keys(busyPollShape),
   'routes[]': Object.keys(routeShape),
   routing: Object.keys(routingShape),
   'forwarding[]': Object.keys(forwardingShape),

@@ -1,12 +1,13 @@
-// Checks of interfaces that stay the kernel's (`mode: shared`): that they are moved by a kind that can
-// take single frames away from the kernel, and that what the kernel has is not promised to others. What
-// weir takes of such an interface is in control/claims.ts.
+// Checks of what an interface is to do that only AF_XDP can: to stay the kernel's (`mode: shared`), when
+// what the kernel has must not be promised to others either, and to have its driver polled (`busy-poll`).
+// What weir takes of a shared interface is in control/claims.ts.
 
 import type { CheckResult, ConfigurationParts } from './parts.ts';
 
-/** Adds what is wrong with shared interfaces to `result`. */
+/** Adds what is wrong with shared and busily polled interfaces to `result`. */
 export function sharedChecks(parts: ConfigurationParts, result: CheckResult): void {
   kinds(parts, result);
+  busyPolling(parts, result);
   controlAddresses(parts, result);
   routedBetween(parts, result);
 }
@@ -19,6 +20,17 @@ function kinds({ interfaces }: ConfigurationParts, { faults }: CheckResult): voi
       "frames, so the kernel would also answer weir's, with a reset";
     const suggestion = 'leave kind out (af-xdp is needed), or use mode: dedicated';
     faults.push({ path: ['interfaces', index, 'kind'], message, suggestion });
+  });
+}
+
+function busyPolling({ interfaces }: ConfigurationParts, { faults }: CheckResult): void {
+  interfaces.forEach(({ 'busy-poll': busyPoll, kind, name }, index) => {
+    if (busyPoll === undefined || kind !== 'af-packet') return;
+    const message =
+      `${name ?? 'this interface'} cannot poll its driver with af-packet: packet sockets have no ` +
+      'part in receiving, the kernel writes their rings by interrupts';
+    const suggestion = 'leave kind out (af-xdp is needed), or take busy-poll out';
+    faults.push({ path: ['interfaces', index, 'busy-poll'], message, suggestion });
   });
 }
 

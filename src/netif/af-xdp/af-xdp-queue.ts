@@ -39,6 +39,8 @@ export interface AfXdpQueueParts {
   readonly receiveLimit?: number;
   /** Whether the driver receives into the frames itself; false when left out. */
   readonly isZeroCopy?: boolean;
+  /** Whether its driver is polled by a call whenever it is empty (sys/busy-poll.ts); false when left out. */
+  readonly isBusyPolled?: boolean;
   /** The number under which the frame pool knows this socket. */
   readonly socket: number;
   /** The range that main memory is mapped in. */
@@ -73,6 +75,7 @@ export class AfXdpQueue implements InterfaceQueue {
    * of the fill ring long before a packet arrives. Not yet on a socket that nobody has used.
    */
   readonly mayHoldFramesUnseen: boolean;
+  private readonly isBusyPolled: boolean;
   private readonly framesStart: number;
   private readonly pool: FramePool;
   private readonly range: ReservedRange;
@@ -92,6 +95,7 @@ export class AfXdpQueue implements InterfaceQueue {
     assert(parts.range.buffer === memory.buffer, 'main memory is not in the range of the rings');
     this.fileDescriptor = parts.fileDescriptor;
     this.socket = parts.socket;
+    this.isBusyPolled = parts.isBusyPolled === true;
     this.framesStart = memory.layout.framesStart;
     this.pool = parts.pool;
     this.range = parts.range;
@@ -106,9 +110,16 @@ export class AfXdpQueue implements InterfaceQueue {
     this.mayHoldFramesUnseen = parts.isZeroCopy === true && this.fill.producer !== 0;
   }
 
-  /** See InterfaceQueue. @hot */
+  /**
+   * See InterfaceQueue. With busy polling, an empty queue costs a call, in which the driver is polled;
+   * what that brings is in the burst. @hot
+   */
   receiveBurst(offsets: Int32Array, lengths: Int32Array, limit: number): number {
     let available = this.received.available();
+    if (available === 0 && this.isBusyPolled) {
+      kickReceive(this.fileDescriptor);
+      available = this.received.available();
+    }
     if (available > limit) available = limit;
     let count = 0;
     for (let i = 0; i < available; i = (i + 1) | 0) {
@@ -135,13 +146,14 @@ export class AfXdpQueue implements InterfaceQueue {
 
   /**
    * See InterfaceQueue. What the kernel did not take last time (busy, link down, no buffers) stays in
-   * the ring, and the next flush tells it again: so it is called every turn. @hot
+   * the ring, and the next flush tells it again: so it is called every turn. With busy polling the
+   * driver sends only while it is polled, and does not ask to be woken. @hot
    */
   flush(): number {
     this.toSend.publish();
     if (this.toSend.waitingAtLastLook() === 0) return 0;
     if (this.toSend.waiting() === 0) return 0;
-    if (this.toSend.needsWakeup() !== 0) kickTransmit(this.fileDescriptor);
+    if (this.isBusyPolled || this.toSend.needsWakeup() !== 0) kickTransmit(this.fileDescriptor);
     return this.toSend.waiting();
   }
 

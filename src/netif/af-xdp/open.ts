@@ -14,6 +14,7 @@ import {
   XDP_FLAGS_DRIVER,
   XDP_FLAGS_GENERIC,
 } from '../../sys/bpf.ts';
+import { setBusyPolling } from '../../sys/busy-poll.ts';
 import { closeFd } from '../../sys/libc.ts';
 import { type LinkState, readLink, setLinkPromiscuous, setLinkUp } from '../../sys/link.ts';
 import type { ReservedRange } from '../../sys/main-memory.ts';
@@ -60,6 +61,8 @@ export interface AfXdpOptions {
   readonly promiscuous?: boolean;
   /** The interface stays the kernel's, but for what is claimed; without it all is taken. */
   readonly shared?: { readonly claimsFd: number; readonly interfaceNumber: number };
+  /** Busy polling is turned on, where it can be had: frames that one poll of the driver may take. */
+  readonly busyPollBudget?: number | undefined;
 }
 
 /** One opened queue: what a switching processor must know to use it. */
@@ -76,6 +79,8 @@ export interface AfXdpInterface {
   /** Why each better mode was refused, for the operator. */
   readonly refused: readonly string[];
   readonly sockets: readonly AfXdpSocket[];
+  /** The errno that refused busy polling; 0: it is on, or was not asked for. */
+  readonly busyPollErrno: number;
   /** Link, program, map of sockets: the program stays on the interface while some process has them open. */
   readonly heldFileDescriptors: readonly number[];
   /** Takes the program off the interface and closes this process's file descriptors. */
@@ -118,6 +123,12 @@ function isFinal(error: unknown): boolean {
 export function isInterfaceTaken(error: unknown): boolean {
   if (!(error instanceof SystemError) || error.call !== 'bpf(LINK_CREATE)') return false;
   return error.errno === 'EBUSY' || error.errno === 'EEXIST';
+}
+
+/** @returns the errno that refused it on one of them, or 0 */
+function pollBusily(fds: readonly number[], budget: number | undefined): number {
+  if (budget === undefined) return 0;
+  return fds.map((fd) => setBusyPolling(fd, budget)).find((errno) => errno !== 0) ?? 0;
 }
 
 /** Opens interfaces over one main memory. */
@@ -173,7 +184,8 @@ export class AfXdpOpener {
           this.#closeSockets(fds);
         };
         const heldFileDescriptors = [linkFd, program.programFd, program.mapFd];
-        return { name, link, mode, refused, sockets, heldFileDescriptors, close };
+        const busyPollErrno = pollBusily(fds, options.busyPollBudget);
+        return { name, link, mode, refused, sockets, busyPollErrno, heldFileDescriptors, close };
       } catch (error) {
         refused.push(`${mode}: ${error instanceof Error ? error.message.split('\n')[0] : error}`);
         if (!isFinal(error) && mode !== modes.at(-1)) continue;
