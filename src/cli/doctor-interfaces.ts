@@ -18,6 +18,9 @@ import { type Finding, missing, notHad, notNeeded, ok } from './doctor-finding.t
 const LINK_HEADER_MAX = 14 + 2 * 4;
 const MTU_MAX = FRAME_DATA_MAX - LINK_HEADER_MAX;
 
+const NAPI_ADVICE =
+  'a hardware interface or virtio_net (in copy mode not with Linux 6.13 and 6.14)';
+
 export interface InterfaceOptions {
   /** Of the weir that runs, if one does. */
   readonly status: Status | undefined;
@@ -59,13 +62,17 @@ function examineOne(
     findings.push(missing(`${at}: mtu`, reason, advice));
   }
   const wanted = one.queues === 'auto' ? link.queues : one.queues;
-  if (one.processor === undefined && wanted < processors.switching) {
+  if (wanted < link.queues) {
+    const reason = `${wanted} of ${link.queues} are polled: what comes in on the others is the kernel's`;
+    const advice = `ethtool -L ${one.name} combined ${wanted}, or leave queues out`;
+    findings.push(notHad(`${at}: queues`, reason, advice));
+  } else if (one.processor === undefined && wanted < processors.switching) {
     const reason = `${wanted} for ${processors.switching} switching processors: frames are handed over`;
     findings.push(notHad(`${at}: queues`, reason, `ethtool -L ${one.name} combined N`));
   } else {
     findings.push(ok(`${at}: queues`, `${wanted}`));
   }
-  findings.push(xdpMode(one, link, options), busyPolling(one));
+  findings.push(xdpMode(one, link, options), busyPolling(one, options));
   return findings;
 }
 
@@ -123,19 +130,45 @@ function tryModes({ index, name, queues }: LinkState): 'native' | 'generic copy'
   }
 }
 
-/** The kernel's driver would be polled by our calls instead of interrupts. */
-function busyPolling({ name, kind }: InterfaceConfiguration): Finding {
+/**
+ * Whether drivers are polled by weir's calls. Only the sockets of a weir that runs tell; without one, by
+ * whether there is hardware at all.
+ */
+function busyPolling(
+  { name, kind, 'busy-poll': wanted }: InterfaceConfiguration,
+  { status }: InterfaceOptions,
+): Finding {
   const at = `interface ${name}: busy-polling`;
   if (kind === 'af-packet') return notNeeded(at, 'kind is af-packet');
-  if (interfaceInterrupts(name).length === 0) {
-    const reason = 'its sockets have no NAPI instance (number 0): a device without hardware';
-    return notHad(at, reason, 'only a real interface has one');
+  const running = status?.interfaces.find((each) => each.name === name);
+  const hasNapi = running === undefined ? undefined : running.busyPolling.queuesWithNapi > 0;
+  if (wanted === undefined) {
+    const could =
+      hasNapi === undefined
+        ? 'whether its sockets have a NAPI instance is found out at the start'
+        : `its sockets ${hasNapi ? 'have' : 'do not have'} a NAPI instance`;
+    return notNeeded(at, `busy-poll is not set (${could})`);
   }
-  const deferred = linkAttribute(name, 'napi_defer_hard_irqs');
-  const timeout = linkAttribute(name, 'gro_flush_timeout');
-  const settings = `napi_defer_hard_irqs is ${deferred || '?'}, gro_flush_timeout ${timeout || '?'}`;
-  const reason = `${settings}; weir leaves the polling of drivers to the kernel`;
-  return notHad(at, reason, 'move its interrupts to another CPU (processors.isolate)');
+  if (running?.busyPolling.inEffect) return deferral(at, name);
+  if (running?.busyPolling.budget) {
+    return notHad(at, running.busyPolling.reason ?? '', NAPI_ADVICE);
+  }
+  if (interfaceInterrupts(name).length > 0) return deferral(at, name);
+  const reason = 'a device without hardware: its sockets will hardly have a NAPI instance';
+  return notHad(at, reason, NAPI_ADVICE);
+}
+
+/** The driver's interrupts go on unless the kernel is told to put them off while somebody polls. */
+function deferral(at: string, name: string): Finding {
+  const settings = ['napi_defer_hard_irqs', 'gro_flush_timeout'].map((attribute) => ({
+    attribute,
+    value: linkAttribute(name, attribute),
+  }));
+  const unset = settings.filter(({ value }) => value === '' || value === '0');
+  const text = settings.map(({ attribute, value }) => `${attribute} is ${value || '?'}`).join(', ');
+  if (unset.length === 0) return ok(at, text);
+  const advice = `echo 2 > /sys/class/net/${name}/napi_defer_hard_irqs; echo 200000 > /sys/class/net/${name}/gro_flush_timeout`;
+  return notHad(at, `${text}: interrupts come in besides`, advice);
 }
 
 /** Ports of the kernel's programs on addresses of a shared interface that a service claims. */

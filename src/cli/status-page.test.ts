@@ -75,6 +75,8 @@ const STATUS: Status = {
       name: 'ext0',
       kind: 'af-xdp',
       mode: 'native copy',
+      shared: null,
+      busyPolling: { budget: null, queuesWithNapi: 0, inEffect: false, reason: 'not configured' },
       up: true,
       mac: '02:00:0a:01:00:01',
       mtu: 1500,
@@ -88,6 +90,7 @@ const STATUS: Status = {
       sentBytes: 420,
     },
   ],
+  claims: null,
   totals: {
     received: 2_469_134,
     verdicts: { forwarded: 2_468_000, dropped: 1000, punted: 0, consumed: 134 },
@@ -159,6 +162,25 @@ describe('renderStatus', () => {
     expect(line(text, '10.2.0.99')).toBe('10.2.0.99 int0 – failed');
     expect(text).not.toContain('\u001b');
     expect(text).not.toContain('unaccounted');
+  });
+
+  it('tells of a shared interface, of its claims, and of busy polling', () => {
+    const [one] = STATUS.interfaces;
+    const shared = { framesTaken: 12_345, framesLeftToKernel: 678 };
+    const busyPolling = { budget: 64, queuesWithNapi: 0, inEffect: false, reason: 'no NAPI' };
+    const claims = { inForce: 20, capacity: 32_768, former: 3, refused: 40_000 };
+    const text = page({ interfaces: [{ ...one, shared, busyPolling }], claims });
+    expect(text).toContain('  ext0 is shared: 12,345 frames taken, 678 left to the kernel\n');
+    expect(text).toContain('  ext0: no busy polling: no NAPI\n');
+    const former = '3 for connections of what is configured no longer';
+    expect(text).toContain(`  claims of shared interfaces: 20 of 32,768, ${former}\n`);
+    expect(text).toContain(
+      '  40,000 claims are wanted and do not fit: those before are in force\n',
+    );
+    const polled = { ...busyPolling, queuesWithNapi: 2, inEffect: true, reason: null };
+    const other = page({ interfaces: [{ ...one, busyPolling: polled }] });
+    expect(other).toContain('  ext0: its driver is polled, 64 frames at a time\n');
+    expect(other).not.toContain('claims');
   });
 
   it('names applications, and those that do not run', () => {

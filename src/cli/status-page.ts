@@ -29,7 +29,7 @@ export function renderStatus(status: Status, colors: Paint): string {
   const parts = [
     head(status, colors),
     processes(status, colors),
-    interfaces(status.interfaces, colors),
+    interfaces(status, colors),
     ...(status.controlHost === null ? [] : [controlHost(status.controlHost, colors)]),
     ...(status.applications.length === 0 ? [] : [applications(status.applications, colors)]),
     ...status.services.map((service) => serviceLines(service, colors)),
@@ -132,7 +132,7 @@ function switchingRow(each: SwitchingStatus, colors: Paint): string[] {
   ];
 }
 
-function interfaces(list: readonly InterfaceStatus[], colors: Paint): string[] {
+function interfaces({ interfaces: list, claims }: Status, colors: Paint): string[] {
   const columns = [
     left('INTERFACE'),
     left('LINK'),
@@ -159,7 +159,41 @@ function interfaces(list: readonly InterfaceStatus[], colors: Paint): string[] {
     count(each.sentPackets),
     bytes(each.sentBytes),
   ]);
-  return table(columns, rows, colors);
+  const details = list.flatMap((each) => interfaceDetails(each, colors));
+  return [...table(columns, rows, colors), ...details, ...claimsLines(claims, colors)];
+}
+
+/** What is said only of an interface that has it. */
+function interfaceDetails(each: InterfaceStatus, colors: Paint): string[] {
+  const { shared, busyPolling } = each;
+  const name = printable(each.name);
+  const lines: string[] = [];
+  if (shared !== null) {
+    const { framesTaken, framesLeftToKernel } = shared;
+    const frames = `${count(framesTaken)} frames taken, ${count(framesLeftToKernel)} left to the kernel`;
+    lines.push(`  ${name} is shared: ${frames}`);
+  }
+  if (busyPolling.budget !== null) {
+    const { budget, inEffect, reason } = busyPolling;
+    const state = inEffect
+      ? `its driver is polled, ${budget} frames at a time`
+      : colors.yellow(`no busy polling: ${reason}`);
+    lines.push(`  ${name}: ${state}`);
+  }
+  return lines;
+}
+
+function claimsLines(claims: Status['claims'], colors: Paint): string[] {
+  if (claims === null) return [];
+  const { inForce, capacity, former, refused } = claims;
+  const left =
+    former === 0 ? '' : `, ${count(former)} for connections of what is configured no longer`;
+  const lines = [`  claims of shared interfaces: ${count(inForce)} of ${count(capacity)}${left}`];
+  if (refused > 0) {
+    const wanted = `${count(refused)} claims are wanted and do not fit: those before are in force`;
+    lines.push(colors.red(`  ${wanted}`));
+  }
+  return lines;
 }
 
 function controlHost(host: ControlHostStatus, colors: Paint): string[] {

@@ -12,6 +12,7 @@ import {
   CLAIM_SERVICE,
   CLAIMS_SIZE,
   claimKey,
+  MAX_CLAIMS,
 } from '../sys/claims-map.ts';
 import { ClaimsTable } from '../sys/claims-table.ts';
 import {
@@ -176,6 +177,60 @@ it('claims addresses of applications, and ports that they match on the host’s 
     `${file([])}\napplications: [{ name: relay, module: media-relay, options: ${relay} }]`,
   );
   expect([29_999, 30_000, 30_009, 30_010, 7].map(udp)).toEqual([false, true, true, false, false]);
+});
+
+/** An application that claims so many ports of the host's address. */
+function portsText(count: number): string {
+  const match = `[{ protocol: tcp, port: 1-${count} }]`;
+  return `applications: [{ name: guard, module: ./guard.mjs, match: ${match} }]`;
+}
+
+it('says how many claims there are, and how many are of what is configured no longer', async () => {
+  const bench = new Bench();
+  await bench.apply(file([serviceText('web', 80, [11, 12])]));
+  // The two addresses of the kernel, the service's address and port, two servers.
+  const all = { inForce: 6, capacity: MAX_CLAIMS, former: 0, refused: 0 };
+  expect(bench.claims.status()).toEqual(all);
+  bench.connections(backendKey('web', 'b11'), 2);
+  await bench.apply(file([]));
+  expect(bench.claims.status()).toEqual({ ...all, inForce: 5, former: 3 });
+});
+
+it('a configuration whose claims do not fit is refused before it is in force', async () => {
+  const bench = new Bench();
+  await bench.apply(file([serviceText('web', 80, [11])]));
+  bench.connections(backendKey('web', 'b11'), 1);
+  // Two addresses of the kernel; service, address and server that connections need yet.
+  const most = MAX_CLAIMS - 5;
+  const fits = parsed(`${file([])}\n${portsText(most)}`);
+  expect(() => bench.claims.check(fits)).not.toThrow();
+  const beyond = parsed(`${file([])}\n${portsText(most + 1)}`);
+  expect(() => bench.claims.check(beyond)).toThrow(/32768 .* 32769 are wanted/);
+  expect(bench.has(CLAIM_SERVICE, ALONE, 80)).toBe(0);
+});
+
+it('claims that do not fit are told of, and tried again until connections make room', async () => {
+  const bench = new Bench();
+  await bench.apply(file([serviceText('web', 80, [11])]));
+  const web = bench.publisher.runningIds.backends.get(backendKey('web', 'b11')) as number;
+  bench.connections(backendKey('web', 'b11'), 1);
+  const text = `${file([])}\n${portsText(MAX_CLAIMS - 2)}`;
+  await expect(bench.apply(text)).rejects.toMatchObject({ code: 'ERR_TABLE_FULL' });
+  expect(bench.claims.status()).toMatchObject({ inForce: 5, refused: MAX_CLAIMS + 3 });
+  expect(bench.has(CLAIM_SERVICE, ALONE, 80)).toBe(0);
+  const at = backendCounters(backendCountersBase(bench.memory, 0), web);
+  bench.memory.doubles[at + BACKEND_ACTIVE] = 0;
+  await bench.claims.sweep();
+  expect(bench.claims.status()).toMatchObject({ inForce: MAX_CLAIMS, former: 0, refused: 0 });
+  expect(bench.has(CLAIM_SERVICE, HOST, 1)).toBe(0);
+});
+
+it('busy polling with af-packet is a fault that says why', () => {
+  const text = file([]).replace('mode: shared,', 'kind: af-packet, busy-poll: {},');
+  expect(() => parsed(text)).toThrow(/cannot poll its driver with af-packet/);
+  expect(parsed(text.replace('kind: af-packet,', '')).interfaces[0]['busy-poll']).toEqual({
+    budget: 64,
+  });
 });
 
 it('a shared interface that weir should forward from or to is a fault', () => {

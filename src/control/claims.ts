@@ -4,20 +4,22 @@
 // Order: a configuration is in force in every switching processor before its claims are, so nothing is
 // taken that nobody would know. What is configured no longer stays claimed while connections of it live
 // (docs/decisions/0004): the kernel would end them with a reset.
-// Invariant: replacements come one after the other. A control processor that was killed finds what it
-// had claimed in the map, and gives back nothing that may still have connections.
+// Invariants: replacements come one after the other. A configuration whose claims do not fit is refused
+// before it is in force. A control processor that was killed finds what it had claimed in the map, and
+// gives back nothing that may still have connections.
 
 import { networkInterfaces } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import { INTERFACE_MAC_HIGH, INTERFACE_MAC_LOW } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
-import { ADDRESS_IS_KERNELS } from '../sys/claims-map.ts';
-import type { ClaimsTable } from '../sys/claims-table.ts';
+import { ADDRESS_IS_KERNELS, MAX_CLAIMS } from '../sys/claims-map.ts';
+import { type ClaimsTable, checkClaimCount } from '../sys/claims-table.ts';
 import { BACKEND_ACTIVE, sumBackend } from '../tables/connection-backends.ts';
 import { parseAddress } from '../wire/ipv4.ts';
 import { ClaimSet, claimsOf } from './claim-set.ts';
 import type { Ids } from './compile-configuration.ts';
 import type { Configuration } from './config/schema.ts';
+import type { ClaimsStatus, SharedStatus } from './status-shape.ts';
 
 const SWEEP_INTERVAL_MS = 1000;
 const UNDER_WAY_POLL_MS = 2;
@@ -31,6 +33,8 @@ export interface Published {
   /** Whether some processor has not taken over the last configuration yet. */
   readonly isUnderWay: boolean;
 }
+
+const NO_IDS: Ids = { services: new Map(), backends: new Map() };
 
 /** Addresses that the kernel of this namespace has, whatever interface they are on. */
 export function kernelAddresses(): number[] {
@@ -49,8 +53,10 @@ export class Claims {
   private published: Published | undefined;
   /** In force. */
   private current = new ClaimSet();
-  /** Whether some of them are of what is configured no longer. */
-  private hasFormer = false;
+  /** How many of them are of what is configured no longer. */
+  private former = 0;
+  /** How many claims were wanted and did not fit; 0: all that are wanted are in force. */
+  private refused = 0;
   private kernels: readonly number[] = [];
   private lastTask: Promise<unknown> = Promise.resolve();
   private timer: NodeJS.Timeout | undefined;
@@ -59,6 +65,15 @@ export class Claims {
     this.memory = memory;
     this.table = table;
     this.readKernelAddresses = readKernelAddresses;
+  }
+
+  /**
+   * Whether the claims of a configuration would fit, beside those that connections still need.
+   * @throws WeirError ERR_TABLE_FULL
+   */
+  check(configuration: Configuration): void {
+    const ids = this.published?.runningIds ?? NO_IDS;
+    checkClaimCount(this.wantedBy(configuration, ids, this.readKernelAddresses()).wanted.size);
   }
 
   /**
@@ -82,8 +97,19 @@ export class Claims {
   sweep(): Promise<void> {
     this.writeMacAddresses();
     const isSame = isDeepStrictEqual(this.readKernelAddresses(), this.kernels);
-    if (isSame && !this.hasFormer) return Promise.resolve();
+    if (isSame && this.former === 0 && this.refused === 0) return Promise.resolve();
     return this.inTurn(() => this.renew()).catch(() => {});
+  }
+
+  status(): ClaimsStatus {
+    const { current, former, refused } = this;
+    return { inForce: current.size, capacity: MAX_CLAIMS, former, refused };
+  }
+
+  /** What the program of a shared interface has done with its frames. */
+  interfaceStatus(interfaceNumber: number): SharedStatus {
+    const { taken, left } = this.table.frames(interfaceNumber);
+    return { framesTaken: taken, framesLeftToKernel: left };
   }
 
   stop(): void {
@@ -108,16 +134,27 @@ export class Claims {
     const { configuration, published } = this;
     if (configuration === undefined || published === undefined) return;
     this.kernels = this.readKernelAddresses();
-    const wanted = claimsOf(configuration, published.runningIds, this.kernels);
+    const { wanted, former } = this.wantedBy(configuration, published.runningIds, this.kernels);
+    this.refused = wanted.size;
+    if (wanted.text() !== this.current.text()) await this.table.replace(wanted.values());
+    this.current = wanted;
+    this.former = former;
+    this.refused = 0;
+  }
+
+  /** The claims of a configuration, and so many that are only needed by connections of before. */
+  private wantedBy(
+    configuration: Configuration,
+    ids: Ids,
+    kernels: readonly number[],
+  ): { wanted: ClaimSet; former: number } {
+    const wanted = claimsOf(configuration, ids, kernels);
     const configured = wanted.size;
     for (const { address, key, flags, backends } of this.current.values()) {
       const needing = [...backends].filter((backend) => this.hasConnections(backend));
       if (needing.length > 0) wanted.add(address, key, flags, needing);
     }
-    const before = this.current.text();
-    if (wanted.text() !== before) await this.table.replace(wanted.values());
-    this.current = wanted;
-    this.hasFormer = wanted.size > configured;
+    return { wanted, former: wanted.size - configured };
   }
 
   private hasConnections(backend: number): boolean {

@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { MainMemory } from '../memory/region.ts';
+import { CLAIMS_SIZE } from '../sys/claims-map.ts';
+import { ClaimsTable } from '../sys/claims-table.ts';
+import { Claims } from './claims.ts';
 import { fileText, runningMemory, serviceText, takeOver } from './control.harness.ts';
 import { ControlProcessor } from './control-processor.ts';
 
@@ -22,7 +25,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-function processor(): ControlProcessor {
+/** @param claims what is weir's on shared interfaces */
+function processor(claims?: Claims): ControlProcessor {
   const note = (message: string): void => {
     logged.push(message);
   };
@@ -32,6 +36,7 @@ function processor(): ControlProcessor {
     version: '1.2.3',
     log: { info: note, warning: note, error: note },
     wake: () => takeOver(memory),
+    ...(claims && { claims }),
   });
 }
 
@@ -50,6 +55,25 @@ describe('ControlProcessor', () => {
     expect({ state, version }).toEqual({ state: 'ready', version: '1.2.3' });
     expect(configuration).toMatchObject({ generation: 1, file, reloadsRefused: 0 });
     expect(services.map(({ name }) => name)).toEqual(['web']);
+  });
+
+  it('refuses a reload whose claims on shared interfaces do not fit, and nothing has changed', async () => {
+    const table = new ClaimsTable(new ArrayBuffer(CLAIMS_SIZE), 0);
+    const control = processor(new Claims(memory, table, () => []));
+    const shared = WEB.replace('{ name: ext0,', '{ name: ext0, mode: shared,');
+    writeFileSync(file, shared);
+    await control.start();
+    const { claims } = control.status();
+    const match = '[{ protocol: tcp, port: 1-40000 }]';
+    const guard = `applications: [{ name: guard, module: ./guard.mjs, match: ${match} }]`;
+    writeFileSync(join(folder, 'guard.mjs'), 'export default {}');
+    writeFileSync(file, `${shared}\n${guard}`);
+    const result = await control.reload();
+    expect(result).toMatchObject({ applied: false, generation: 1 });
+    expect(result.refused).toMatch(/shared interfaces hold 32768 .* are wanted/);
+    expect(control.status()).toMatchObject({ claims, configuration: { generation: 1 } });
+    expect(control.status().applications).toEqual([]);
+    await control.stop();
   });
 
   it('does not start with other interfaces than were opened', async () => {

@@ -136,11 +136,12 @@ export class ControlProcessor {
 
   /** Everything there is to know; starting until the first publication. */
   status(): Status {
-    const { memory, plan, version } = this.settings;
+    const { memory, plan, version, claims } = this.settings;
     return buildStatus({
       memory,
       plan,
       version,
+      claims,
       configuration: this.running,
       ids: this.publisher.runningIds,
       formerBackends: this.publisher.formerBackends,
@@ -212,6 +213,7 @@ export class ControlProcessor {
     const { publisher, feedback, running } = this;
     const prepared = feedback.prepare(configuration, isLenient);
     const modules = this.applications.prepare(configuration, isLenient);
+    if (!isLenient) this.settings.claims?.check(configuration);
     await this.routing.follow(configuration);
     publisher.useKernelRoutes(this.routing.routes());
     const before = publisher.runningIds;

@@ -13,6 +13,8 @@ export interface Status {
   readonly forwarding: ForwardingStatus;
   readonly processes: ProcessesStatus;
   readonly interfaces: readonly InterfaceStatus[];
+  /** What is weir's on all shared interfaces together; null: there is none. */
+  readonly claims: ClaimsStatus | null;
   /** The machine's own programs as an end point; null: not configured. */
   readonly controlHost: ControlHostStatus | null;
   /** Network applications, in short; all there is to know of them: application-view.ts. */
@@ -101,6 +103,9 @@ export interface InterfaceStatus {
   readonly name: string;
   readonly kind: string;
   readonly mode: string;
+  /** It stays the kernel's, but for what is claimed; null: all its frames are weir's. */
+  readonly shared: SharedStatus | null;
+  readonly busyPolling: BusyPollingStatus;
   readonly up: boolean;
   readonly mac: string;
   readonly mtu: number;
@@ -109,6 +114,32 @@ export interface InterfaceStatus {
   readonly receivedBytes: number;
   readonly sentPackets: number;
   readonly sentBytes: number;
+}
+
+export interface SharedStatus {
+  /** Frames that its XDP program has given to weir, and those that it has left to the kernel. */
+  readonly framesTaken: number;
+  readonly framesLeftToKernel: number;
+}
+
+export interface ClaimsStatus {
+  /** Addresses and ports of services, servers and applications. */
+  readonly inForce: number;
+  readonly capacity: number;
+  /** Of them, those of what is configured no longer and has connections yet. */
+  readonly former: number;
+  /** So many were wanted and did not fit, so that those before are in force; 0: all are in force. */
+  readonly refused: number;
+}
+
+export interface BusyPollingStatus {
+  /** Frames a poll of the driver may take, as configured; null: not configured. */
+  readonly budget: number | null;
+  /** Of its queues, those whose driver can be polled by weir: the kernel has a NAPI instance for them. */
+  readonly queuesWithNapi: number;
+  readonly inEffect: boolean;
+  /** Why it is not in effect; null: it is. */
+  readonly reason: string | null;
 }
 
 export interface ControlHostStatus {

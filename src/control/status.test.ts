@@ -77,6 +77,49 @@ describe('buildStatus', () => {
     expect(statusOf(memory, publisher).state).toBe('starting');
   });
 
+  it('tells of a shared interface what its program did, and how many claims there are', async () => {
+    const { memory, publisher } = await publishedMemory();
+    const sources = sourcesOf(memory, publisher);
+    expect(buildStatus(sources)).toMatchObject({
+      claims: null,
+      interfaces: [{ shared: null }, {}],
+    });
+    const text = TEXT.replace('{ name: ext0,', '{ name: ext0, mode: shared,');
+    const claims = { inForce: 7, capacity: 9, former: 1, refused: 0 };
+    const status = buildStatus({
+      ...sources,
+      configuration: parsed(text),
+      claims: {
+        status: () => claims,
+        interfaceStatus: (i) => ({ framesTaken: 5 + i, framesLeftToKernel: 6 }),
+      },
+    });
+    expect(status.claims).toEqual(claims);
+    expect(status.interfaces.map(({ shared }) => shared)).toEqual([
+      { framesTaken: 5, framesLeftToKernel: 6 },
+      null,
+    ]);
+  });
+
+  it('tells whether busy polling is in effect, and why not', async () => {
+    const { memory, publisher } = await publishedMemory();
+    const told = (values: Record<number, number>): string | null => {
+      for (const [word, value] of Object.entries(values)) {
+        memory.words[memory.interfaceWord(0, Number(word))] = value;
+      }
+      const { busyPolling } = statusOf(memory, publisher).interfaces[0];
+      expect(busyPolling.inEffect).toBe(busyPolling.reason === null);
+      return busyPolling.reason;
+    };
+    expect(told({ [layout.INTERFACE_QUEUES]: 2 })).toBe('not configured');
+    const budget = layout.INTERFACE_BUSY_POLL_BUDGET;
+    expect(told({ [budget]: 64, [layout.INTERFACE_KIND]: 1 })).toMatch(/packet rings/);
+    expect(told({ [layout.INTERFACE_KIND]: 0 })).toMatch(/no NAPI instance/);
+    expect(told({ [layout.INTERFACE_QUEUES_WITH_NAPI]: 1 })).toMatch(/1 of 2 queues only/);
+    expect(told({ [layout.INTERFACE_QUEUES_WITH_NAPI]: 2 })).toBeNull();
+    expect(told({ [layout.INTERFACE_BUSY_POLL_ERRNO]: 1 })).toBe('CAP_NET_ADMIN is missing');
+  });
+
   it('tells of processors and where their packets went', async () => {
     const { memory, publisher } = await publishedMemory();
     const first = counters(memory, 0);
@@ -138,6 +181,8 @@ describe('buildStatus', () => {
     expect(statusOf(memory, publisher).interfaces[1]).toEqual({
       name: 'int0',
       kind: 'af-packet',
+      shared: null,
+      busyPolling: { budget: null, queuesWithNapi: 0, inEffect: false, reason: 'not configured' },
       mode: 'packet ring',
       up: true,
       mac: '02:00:0a:02:00:01',

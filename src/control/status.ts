@@ -24,6 +24,8 @@ import { NeighborTable, NOT_FOUND } from '../tables/neighbor-table.ts';
 import { formatMac } from '../wire/ethernet.ts';
 import { formatAddress } from '../wire/ipv4.ts';
 import type { ApplicationView } from './application-view.ts';
+import { busyPollingStatus } from './busy-polling-status.ts';
+import type { Claims } from './claims.ts';
 import { backendKey, type Ids } from './compile-configuration.ts';
 import type { Configuration, ServiceConfiguration } from './config/schema.ts';
 import { controlHostStatus } from './control-host-status.ts';
@@ -55,6 +57,8 @@ export interface StatusSources {
   /** Numbers of backends that are configured no longer. */
   readonly formerBackends: readonly number[];
   readonly applications: readonly ApplicationView[];
+  /** What is weir's on shared interfaces, where there are any. */
+  readonly claims?: Pick<Claims, 'status' | 'interfaceStatus'> | undefined;
   /** Of the configuration, and of the configuration table, which is flipped by distributions too. */
   readonly generation: number;
   readonly flips: number;
@@ -88,8 +92,9 @@ export function buildStatus(sources: StatusSources): Status {
     forwarding,
     processes: processesStatus(sources),
     interfaces: sources.plan.interfaceNames.map((name, i) =>
-      interfaceStatus(memory, name, i, totals),
+      interfaceStatus(sources, name, i, totals),
     ),
+    claims: sources.claims?.status() ?? null,
     applications: sources.applications.map(({ name, state, totals }) => ({
       name,
       state,
@@ -204,17 +209,20 @@ function switchingStatus(memory: MainMemory, processor: number, now: number): Sw
 }
 
 function interfaceStatus(
-  memory: MainMemory,
+  { memory, claims, configuration }: StatusSources,
   name: string,
   interfaceNumber: number,
   { interfaces }: CountersReading,
 ): InterfaceStatus {
   const read = (word: number): number => memory.words[memory.interfaceWord(interfaceNumber, word)];
   const queues = Math.min(read(layout.INTERFACE_QUEUES), layout.MAX_QUEUES);
+  const isShared = configuration?.interfaces[interfaceNumber]?.mode === 'shared';
   return {
     name,
     kind: INTERFACE_KINDS[read(layout.INTERFACE_KIND)] ?? 'unknown',
     mode: INTERFACE_MODES[read(layout.INTERFACE_MODE)] ?? 'unknown',
+    shared: (isShared && claims?.interfaceStatus(interfaceNumber)) || null,
+    busyPolling: busyPollingStatus(memory, interfaceNumber),
     up: read(layout.INTERFACE_LINK_UP) !== 0,
     mac: formatMac(read(layout.INTERFACE_MAC_HIGH), read(layout.INTERFACE_MAC_LOW)),
     mtu: read(layout.INTERFACE_MTU),
