@@ -46,7 +46,7 @@ const FAULTS: Row[] = [
     title: 'an unknown key like nothing',
     edits: [['{ name: int0,', '{ name: int0, colour: red,']],
     found: [
-      "9:19 interfaces[1].colour | unknown key 'colour' | known here: name, addresses, kind, mode, queues, processor",
+      "9:19 interfaces[1].colour | unknown key 'colour' | known here: name, addresses, kind, mode, queues, processor, busy-poll",
     ],
   },
   {
