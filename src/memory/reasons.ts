@@ -49,7 +49,11 @@ export const REASONS = [
   ['bad-ip-header-length', VERDICT_DROP, 'IP header length below 20 or beyond the packet'],
   ['bad-ip-total-length', VERDICT_DROP, 'IP total length below the header or beyond the frame'],
   ['bad-ip-checksum', VERDICT_DROP, 'IP header checksum is wrong'],
-  ['bad-ip-source', VERDICT_DROP, 'source address that the sender cannot have: no host can, or it is ours'],
+  [
+    'bad-ip-source',
+    VERDICT_DROP,
+    'source address that the sender cannot have: no host can, or it is ours',
+  ],
   ['fragment', VERDICT_DROP, 'IP fragment: fragments are not carried'],
   ['ttl-expired', VERDICT_DROP, 'time to live ran out here'],
   ['unknown-protocol', VERDICT_DROP, 'neither TCP, UDP nor ICMP'],
