@@ -8,6 +8,7 @@ const ALONE = [
   'af-xdp',
   'bulk',
   'channels',
+  'control-end-point',
   'cpus',
   'kernel-routes',
   'kills',

@@ -14,8 +14,12 @@ import {
   start,
   waitUntil,
 } from '../../src/lab/command.ts';
-import type { LabHost } from '../../src/lab/network.ts';
-import type { WeirProcess } from '../../src/lab/weir-process.ts';
+import { type LabHost, LabNetwork } from '../../src/lab/network.ts';
+import { startNginx } from '../../src/lab/servers.ts';
+import { WeirProcess } from '../../src/lab/weir-process.ts';
+import { type Kind, switchConfiguration } from './scenario.ts';
+
+const PROCESSORS = 2;
 
 let hosts = 0;
 
@@ -33,6 +37,32 @@ export function makeNamespace(namespace: string): void {
   ipBatch(['link set lo up'], namespace);
 }
 
+export interface ControlHostSwitch {
+  readonly network: LabNetwork;
+  readonly host: LabHost;
+  readonly weir: WeirProcess;
+}
+
+/**
+ * A switch of two processors with a service, and a control host in a namespace of its own that has the
+ * address of the external interface, 10.2.0.7 on the internal network, and nginx.
+ */
+export async function startControlHost(kind: Kind): Promise<ControlHostSwitch> {
+  const network = new LabNetwork({ backends: 2, queues: PROCESSORS });
+  // The address of an interface: everything that is for weir itself otherwise.
+  const host = addControlHost(network.switchInterfaces[0].address);
+  await Promise.all(network.servers.map((each) => startNginx(each, { port: 8080 })));
+  const backends = network.servers.map(({ name, address }) => ({ name, address, port: 8080 }));
+  const address = network.virtualAddress;
+  const services = [{ name: 'web', address, protocol: 'tcp', port: 80, backends }];
+  const weir = await WeirProcess.start(network.switchNamespace, {
+    ...switchConfiguration(network, { kind, processors: PROCESSORS, services }),
+    control: { addresses: [`${host.address}/24`, '10.2.0.7/24'], namespace: host.namespace },
+  });
+  await startNginx(host, { port: 80 });
+  return { network, host, weir };
+}
+
 export interface PingResult {
   readonly sent: number;
   readonly received: number;
@@ -41,7 +71,7 @@ export interface PingResult {
 
 /** Pings with the machine's own ping. @param args such as ['-s', '4000'] */
 export function ping(host: LabHost, address: string, args: readonly string[] = []): PingResult {
-  const options = ['-c', '3', '-i', '0.2', '-W', '2', ...args, address];
+  const options = ['-c', '3', '-i', '0.02', '-W', '2', ...args, address];
   const { namespace } = host;
   const { stdout, stderr } = execute('ping', options, { namespace, mayFail: true });
   const counts = /(\d+) packets transmitted, (\d+) received/.exec(stdout);
