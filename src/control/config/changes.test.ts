@@ -43,12 +43,28 @@ const ROWS: Row[] = [
   {
     title: 'a weight',
     edits: [['weight: 1', 'weight: 5']],
-    lines: ['service web: backend b1 weight 1 → 5'],
+    lines: ['service web: backend b1 weight 1 → 5, rises over 10 s (slow-start)'],
+  },
+  {
+    title: 'a weight that is raised at once, and one that is lowered',
+    edits: [
+      ['port: 80\n', 'port: 80\n    distribution: { slow-start: 0s }\n'],
+      ['weight: 1', 'weight: 5'],
+    ],
+    lines: [
+      'service web: distribution.slow-start changed',
+      'service web: backend b1 weight 1 → 5',
+    ],
+  },
+  {
+    title: 'a weight of nothing',
+    edits: [['weight: 1', 'weight: 0']],
+    lines: ['service web: backend b1 weight 1 → 0'],
   },
   {
     title: 'a backend more',
     edits: [[B2, B2 + B3]],
-    lines: ['service web: backend b3 added, 10.2.0.13:8080, weight 2'],
+    lines: ['service web: backend b3 added, 10.2.0.13:8080, weight 2, rises over 10 s (slow-start)'],
   },
   { title: 'a backend less', edits: [[B2, '']], lines: ['service web: backend b2 removed'] },
   {

@@ -96,11 +96,15 @@ function serviceChanges(old: ServiceConfiguration, young: ServiceConfiguration):
   }
   for (const [was, is] of byName(old.backends, young.backends)) {
     if (is === undefined) note(`backend ${was!.name} removed`);
-    else if (was === undefined) note(`backend ${is.name} added, ${backendText(is)}`);
-    else {
+    else if (was === undefined) {
+      note(`backend ${is.name} added, ${backendText(is)}${rise(young, 0, is.weight)}`);
+    } else {
       const [from, to] = [endPoint(was), endPoint(is)];
       if (from !== to) note(`backend ${is.name} ${from} → ${to}`);
-      if (was.weight !== is.weight) note(`backend ${is.name} weight ${was.weight} → ${is.weight}`);
+      if (was.weight !== is.weight) {
+        const text = `weight ${was.weight} → ${is.weight}`;
+        note(`backend ${is.name} ${text}${rise(young, was.weight, is.weight)}`);
+      }
       for (const key of BACKEND_KEYS) {
         for (const path of changedPaths(was[key], is[key], key)) {
           note(`backend ${is.name} ${path} changed`);
@@ -127,6 +131,12 @@ function summary(service: ServiceConfiguration): string {
 
 function listener({ protocol, address, port }: ServiceConfiguration): string {
   return `${protocol} ${address}:${port}`;
+}
+
+/** Who looks at the shares right after a reload must not take a slow start for a fault. */
+function rise({ distribution }: ServiceConfiguration, from: number, to: number): string {
+  const seconds = distribution['slow-start'] / 1000;
+  return to > from && seconds > 0 ? `, rises over ${seconds} s (slow-start)` : '';
 }
 
 function endPoint({ address, port }: BackendConfiguration): string {
