@@ -10,7 +10,7 @@ function flipping(passMs: number) {
   const flips: number[] = [];
   let last: Promise<unknown> = Promise.resolve();
   const made = new DistributionLoop({
-    log: { warning: () => {} },
+    log: { info: () => {}, warning: () => {} },
     inTurn: <Result>(task: () => Promise<Result>) => {
       const result = last.then(task);
       last = result.catch(() => {});
@@ -36,6 +36,30 @@ describe('the loop', () => {
     expect(flips).toHaveLength(2);
     // Timers may fire up to a millisecond early.
     expect(flips[1] - flips[0]).toBeGreaterThanOrEqual(PERIOD_MS - 2);
+  });
+
+  it('says once that passes fail, and once that they work again', async () => {
+    const lines: string[] = [];
+    const note = (line: string) => void lines.push(line);
+    let isStuck = true;
+    loop = new DistributionLoop({
+      log: { info: note, warning: note },
+      inTurn: (task) => task(),
+      pass: async () => {
+        if (isStuck) throw new Error('a processor hangs');
+        return false;
+      },
+    });
+    loop.start();
+    await expect(loop.request()).rejects.toThrow('hangs');
+    await expect(loop.request()).rejects.toThrow('hangs');
+    isStuck = false;
+    await loop.request();
+    await loop.request();
+    expect(lines).toEqual([
+      'the distribution stays as it is: a processor hangs',
+      'the distribution follows again (failed 2 times)',
+    ]);
   });
 
   it('lets nobody wait for a pass that will not come', async () => {

@@ -7,6 +7,7 @@
 
 import { monotonicMsUnwrapped } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
+import { RepeatedWarning } from './repeated-warning.ts';
 
 /** The master's period, and the shortest time between two flips by decisions. */
 export const PERIOD_MS = 1000;
@@ -14,7 +15,7 @@ export const PERIOD_MS = 1000;
 const GATHERING_MS = 100;
 
 export interface LoopOptions {
-  readonly log: Pick<Log, 'warning'>;
+  readonly log: Pick<Log, 'info' | 'warning'>;
   /** Looks, decides, and publishes when something has changed. @returns whether the table was flipped */
   pass(nowMs: number): Promise<boolean>;
   /** Runs a task when all that was asked for before is done. */
@@ -23,6 +24,7 @@ export interface LoopOptions {
 
 export class DistributionLoop {
   private readonly options: LoopOptions;
+  private readonly trouble: RepeatedWarning;
   private timer: NodeJS.Timeout | undefined;
   private flippedAtMs = Number.NEGATIVE_INFINITY;
   private dueAtMs = Number.POSITIVE_INFINITY;
@@ -32,6 +34,7 @@ export class DistributionLoop {
 
   constructor(options: LoopOptions) {
     this.options = options;
+    this.trouble = new RepeatedWarning(options.log);
   }
 
   start(): void {
@@ -87,10 +90,13 @@ export class DistributionLoop {
         if (await this.options.pass(monotonicMsUnwrapped())) {
           this.flippedAtMs = monotonicMsUnwrapped();
         }
+        this.trouble.worked('the distribution follows again');
       });
       for (const { resolve } of waiting) resolve();
     } catch (error) {
-      this.options.log.warning(`the distribution stays as it is: ${(error as Error).message}`);
+      const { message, code } = error as NodeJS.ErrnoException;
+      const text = `the distribution stays as it is: ${message}`;
+      this.trouble.failed(text, monotonicMsUnwrapped(), code);
       for (const { reject } of waiting) reject(error as Error);
     } finally {
       this.schedule(nextMs);
