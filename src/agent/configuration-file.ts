@@ -5,10 +5,10 @@
 //
 // Invariant: never throws for a text; the result has a configuration or at least one fault.
 
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
+import { readBoundedFile } from '../base/bounded-file.ts';
 import { WeirError } from '../base/errors.ts';
 import { AGENT_KEYS, type AgentConfiguration, agentSchema } from './configuration.ts';
 
@@ -65,9 +65,9 @@ export function parseAgentFile(text: string, file: string): ParsedAgentFile {
 export function readAgentFile(path: string): AgentConfiguration {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readBoundedFile(path, MAX_FILE_CHARACTERS).bytes.toString('utf8');
   } catch (error) {
-    const cause = (error as NodeJS.ErrnoException).code ?? String(error);
+    const cause = (error as Error).message;
     const advice = 'check the path after --config, and who may read the file';
     throw new WeirError('ERR_CONFIG_UNREADABLE', `${path}: ${cause}`, advice);
   }

@@ -83,7 +83,10 @@ export class ApplicationPublisher {
     if (isBuiltin(module)) return '';
     const path = resolve(this.folder, module);
     try {
-      const { mtimeMs, size } = statSync(path);
+      const status = statSync(path);
+      // A switching processor would wait for a FIFO for ever.
+      if (!status.isFile()) throw Object.assign(new Error(), { code: 'it is no regular file' });
+      const { mtimeMs, size } = status;
       return `${mtimeMs} ${size}`;
     } catch (error) {
       if (isLenient) return '';

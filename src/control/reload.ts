@@ -2,8 +2,9 @@
 // changed while weir runs (interfaces, processors, sizes) makes the reload fail as a fault does.
 // Invariant: a file with faults changes nothing, whatever else it says.
 
-import { readFileSync } from 'node:fs';
+import { readBoundedFile } from '../base/bounded-file.ts';
 import { WeirError } from '../base/errors.ts';
+import { CONFIGURATION_TEXT_SIZE } from '../memory/layout.ts';
 import { describeChanges, needsRestart } from './config/changes.ts';
 import type { Fault } from './config/faults.ts';
 import { parseConfiguration } from './config/parse.ts';
@@ -25,16 +26,18 @@ export interface ReloadResult {
   readonly text?: string;
 }
 
-/** Reads a file as text. @throws WeirError ERR_CONFIG_UNREADABLE */
+/** Reads a file as text: a regular one, no larger than a configuration can be. @throws WeirError ERR_CONFIG_UNREADABLE */
 export function readConfigurationFile(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readBoundedFile(path, CONFIGURATION_TEXT_SIZE).bytes.toString('utf8');
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const { message } = error as Error;
     throw new WeirError(
       'ERR_CONFIG_UNREADABLE',
-      `the configuration file ${path} cannot be read: ${code}`,
-      code === 'ENOENT' ? 'check the path given with --config' : 'check who may read it',
+      `the configuration file ${path} cannot be read: ${message}`,
+      message === 'ENOENT'
+        ? 'check the path given with --config'
+        : 'check what it is, and its rights',
     );
   }
 }

@@ -70,7 +70,6 @@ describe('a key file', () => {
     ['not 15', `${'ab'.repeat(15)}\n`],
     ['not 257', `${'ab'.repeat(257)}\n`],
     ['not 8', Buffer.alloc(8, 0x80)],
-    ['larger than', Buffer.alloc(5000, 0x80)],
   ])('is refused: %s', (message, content) => {
     const fault = faultOf(keyFile(content));
     expect(fault.code).toBe('ERR_CONFIG_INVALID');
@@ -78,8 +77,13 @@ describe('a key file', () => {
     if (typeof content === 'string') expect(fault.message).not.toContain(content.slice(1, 20));
   });
 
-  it('is refused when it is not there or is a folder', () => {
-    expect(faultOf(join(folder, 'none.key')).code).toBe('ERR_CONFIG_UNREADABLE');
-    expect(faultOf(folder).code).toBe('ERR_CONFIG_UNREADABLE');
+  it('is refused when it is not there, is no file, or is too large; nobody waits for a FIFO', () => {
+    const fifo = join(folder, 'fifo.key');
+    execFileSync('mkfifo', [fifo]);
+    const large = keyFile(Buffer.alloc(5000, 0x80));
+    for (const path of [join(folder, 'none.key'), folder, fifo, '/dev/zero', large]) {
+      expect(faultOf(path).code).toBe('ERR_CONFIG_UNREADABLE');
+    }
+    expect(faultOf(large).message).toContain('larger than 4096 bytes');
   });
 });

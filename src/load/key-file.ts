@@ -9,7 +9,7 @@
 
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { readBoundedFile } from '../base/bounded-file.ts';
 import { WeirError } from '../base/errors.ts';
 import { MAX_ACTIVE_KEYS, MIN_KEY_BYTES } from './signed-report.ts';
 
@@ -38,7 +38,7 @@ export function generateKey(): string {
  *   usable key
  */
 export function readKeyFile(path: string): KeyFile {
-  const { bytes, mode } = readBounded(path);
+  const { bytes, mode } = readFile(path);
   const warnings: string[] = [];
   if ((mode & (OPEN_TO_OTHERS | WRITABLE_BY_GROUP)) !== 0) {
     const shown = (mode & 0o777).toString(8).padStart(4, '0');
@@ -74,31 +74,15 @@ function isText(bytes: Buffer): boolean {
   return bytes.every((byte) => (byte >= 0x20 && byte < 0x7f) || (byte >= 0x09 && byte <= 0x0d));
 }
 
-function readBounded(path: string): { bytes: Buffer; mode: number } {
-  let file: number;
+function readFile(path: string): { bytes: Buffer; mode: number } {
   try {
-    file = openSync(path, 'r');
+    return readBoundedFile(path, MAX_FILE_BYTES);
   } catch (error) {
-    throw unreadable(path, error);
+    const advice =
+      'weir agent key makes a new key; the file must be readable for the user of the program';
+    const message = `the key file ${path}: ${(error as Error).message}`;
+    throw new WeirError('ERR_CONFIG_UNREADABLE', message, advice);
   }
-  try {
-    const { mode } = fstatSync(file);
-    const buffer = Buffer.alloc(MAX_FILE_BYTES + 1);
-    const count = readSync(file, buffer, 0, buffer.length, 0);
-    if (count > MAX_FILE_BYTES) throw invalid(path, `it is larger than ${MAX_FILE_BYTES} bytes`);
-    return { bytes: buffer.subarray(0, count), mode };
-  } catch (error) {
-    throw error instanceof WeirError ? error : unreadable(path, error);
-  } finally {
-    closeSync(file);
-  }
-}
-
-function unreadable(path: string, error: unknown): WeirError {
-  const cause = (error as NodeJS.ErrnoException).code ?? String(error);
-  const advice =
-    'weir agent key makes a new key; the file must be readable for the user of the program';
-  return new WeirError('ERR_CONFIG_UNREADABLE', `the key file ${path}: ${cause}`, advice);
 }
 
 function invalid(path: string, what: string): WeirError {
