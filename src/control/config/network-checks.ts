@@ -221,9 +221,11 @@ function checkBackends(
     const at = [...path, 'backends', index, 'address'];
     const networks = connected.filter((network) => networkContains(network, address));
     const own = networks.find((network) => network.address === address);
-    const isHosts = controlHost(parts).some((host) => host.address === address);
-    const isService = services.some((each) => each.address === backend.address);
-    if (own !== undefined && !isHosts && !isService) {
+    const isOthers = (): boolean =>
+      controlHost(parts).some((host) => host.address === address) ||
+      services.some((each) => each.address === backend.address);
+    // Asked of few: thousands of backends times thousands of services would take half a minute.
+    if (own !== undefined && !isOthers()) {
       const message = `${backend.address} is the own address of ${own.interfaceName}: weir is no server`;
       faults.push({ path: at, message, suggestion: "write the server's own address" });
     }
