@@ -23,7 +23,7 @@ import {
 import { kernelAddress, port } from '../control/config/schema-values.ts';
 import { isBackendKey } from '../load/signed-report.ts';
 
-const MOST_CHARACTERS = 4 * 1024 * 1024;
+const MOST_CHARACTERS = 2 * 1024 * 1024;
 
 const backend = z.string().refine(isBackendKey, {
   error: 'a backend is written as service/backend',
@@ -71,7 +71,7 @@ export function parseProgramFile(text: string, fileName: string): ProgramFileRes
   const whole = (message: string): ProgramFileResult => ({
     faults: [{ file: fileName, line: 1, column: 1, path: '', message, suggestion: EXAMPLE }],
   });
-  if (text.length > MOST_CHARACTERS) return whole('the file is larger than 4 MiB');
+  if (text.length > MOST_CHARACTERS) return whole('the file is larger than 2 MiB');
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,

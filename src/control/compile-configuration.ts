@@ -27,7 +27,8 @@ import { prefixMask } from '../tables/routing-builder.ts';
 import { PROTOCOL_TCP, PROTOCOL_UDP, parseAddress } from '../wire/ipv4.ts';
 import { answeredForSources, compileForwarding } from './compile-forwarding.ts';
 import { connectedRoutes, interfaceTowards } from './compile-routes.ts';
-import { backendsOfRule, compileRules } from './compile-rules.ts';
+import { compileRules } from './compile-rules.ts';
+import { poolSizes } from './config/pools.ts';
 import type { Configuration, ServiceConfiguration } from './config/schema.ts';
 import type { Timeouts } from './config/schema-timeouts.ts';
 import { type SchedulerName, SelectionTables } from './selection-tables.ts';
@@ -109,13 +110,6 @@ export function compileConfiguration(
     echoRepliesPerSecond: configuration['rate-limits']['echo-replies'],
     defaultTimeouts: timeoutWords(configuration.timeouts),
   };
-}
-
-/** The service's own pool and those of its rules. */
-function poolSizes(service: ServiceConfiguration): { scheduler: SchedulerName; size: number }[] {
-  const { scheduler, backends, rules } = service;
-  const sizes = rules.map((rule) => backendsOfRule(rule, service).length);
-  return [backends.length, ...sizes].map((size) => ({ scheduler, size }));
 }
 
 function compileService(

@@ -5,6 +5,7 @@
 import { prefixMask } from '../tables/routing-builder.ts';
 import type { PoolInput, RuleInput } from '../tables/rule-writer.ts';
 import { parseAddress } from '../wire/ipv4.ts';
+import { type RulePool, rulePools } from './config/pools.ts';
 import type { ServiceConfiguration } from './config/schema.ts';
 import type { RuleConfiguration } from './config/schema-rules.ts';
 import type { PoolMember, SelectionTables } from './selection-tables.ts';
@@ -17,19 +18,9 @@ export function compileNetwork(text: string): { network: number; mask: number } 
   return { network: parseAddress(address) & mask, mask };
 }
 
-/** Names of the backends that a rule lets take a connection, in the order of the configuration. */
-export function backendsOfRule(rule: RuleConfiguration, service: ServiceConfiguration): string[] {
-  return service.backends
-    .filter(({ name, labels }) => {
-      if (rule.backend !== undefined && rule.backend !== name) return false;
-      return (rule.requires ?? []).every((label) => labels.includes(label));
-    })
-    .map(({ name }) => name);
-}
-
 /**
  * The rules and pools of a service.
- * @param members all of the service's backends with the weights in force
+ * @param members all of the service's backends, in their order, with the weights in force
  */
 export function compileRules(
   service: ServiceConfiguration,
@@ -37,19 +28,18 @@ export function compileRules(
   tables: SelectionTables,
 ): { pools: PoolInput[]; rules: RuleInput[] } {
   const pools: PoolInput[] = [];
-  const numbers = new Map<string, number>();
-  const rules = service.rules.map((rule): RuleInput => {
-    const names = backendsOfRule(rule, service);
-    const named = new Set(names);
-    const chosen = members.filter(({ name }) => named.has(name));
+  const numbers = new Map<RulePool, number>();
+  const wanted = rulePools(service);
+  const rules = service.rules.map((rule, n): RuleInput => {
+    const pool = wanted[n];
+    const chosen = pool.places.map((place) => members[place]);
     const isOpen = chosen.some(({ weight }) => weight > 0);
     if (!isOpen && rule.otherwise === 'any') return { ...conditions(rule), pool: 0 };
-    const key = names.join();
-    let number = numbers.get(key);
+    let number = numbers.get(pool);
     if (number === undefined) {
-      const selection = tables.table(`${service.name}/${key}`, service.scheduler, chosen);
+      const selection = tables.table(`${service.name}/${pool.key}`, service.scheduler, chosen);
       number = pools.push({ selection, backends: chosen.map(({ id }) => id) });
-      numbers.set(key, number);
+      numbers.set(pool, number);
     }
     return { ...conditions(rule), pool: number };
   });

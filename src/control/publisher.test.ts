@@ -79,7 +79,7 @@ describe('Publisher', () => {
     const memory = runningMemory();
     const publisher = new Publisher(memory);
     await publish(memory, publisher, WEB);
-    const large = `${WEB}#${'x'.repeat(1 << 20)}`;
+    const large = `${WEB}#${'x'.repeat(2 << 20)}`;
     await expect(publisher.publish(parsed(WEB), large)).rejects.toMatchObject({
       code: 'ERR_TABLE_FULL',
     });

@@ -1,14 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { SELECTION_POOL_CAPACITY } from '../tables/configuration-table.ts';
+import { leastPositions } from './config/pools.ts';
 import { type PoolMember, SelectionTables } from './selection-tables.ts';
 
 function members(weights: number[]): PoolMember[] {
   return weights.map((weight, n) => ({ name: `b${n}`, id: 100 + n, weight }));
 }
 
+function own(scheduler: string, size: number) {
+  return { scheduler, size, isOfRule: false };
+}
+
 function one(scheduler: Parameters<SelectionTables['table']>[1], weights: number[]): Int32Array {
   const tables = new SelectionTables();
-  tables.begin([{ scheduler, size: weights.length }]);
+  tables.begin([own(scheduler, weights.length)]);
   return tables.table('s', scheduler, members(weights));
 }
 
@@ -39,7 +44,7 @@ describe('SelectionTables', () => {
   it('makes a table anew only when its weights have changed', () => {
     const tables = new SelectionTables();
     const make = (weights: number[]): Int32Array => {
-      tables.begin([{ scheduler: 'maglev', size: weights.length }]);
+      tables.begin([own('maglev', weights.length)]);
       const table = tables.table('s', 'maglev', members(weights));
       tables.end();
       return table;
@@ -51,9 +56,7 @@ describe('SelectionTables', () => {
 
   it('maglev tables get smaller before the pool is full', () => {
     const lengths = [10, 30, 80].map((services) => {
-      const pools = Array.from({ length: services }, () => {
-        return { scheduler: 'maglev' as const, size: 100 };
-      });
+      const pools = Array.from({ length: services }, () => own('maglev', 100));
       const tables = new SelectionTables();
       tables.begin(pools);
       return tables.table('s', 'maglev', members(new Array<number>(100).fill(1))).length;
@@ -76,9 +79,7 @@ describe('SelectionTables', () => {
   });
 
   it('orders get shorter before the pool is full', () => {
-    const pools = Array.from({ length: 1000 }, () => {
-      return { scheduler: 'weighted-round-robin' as const, size: 10 };
-    });
+    const pools = Array.from({ length: 1000 }, () => own('weighted-round-robin', 10));
     const weights = Array.from({ length: 10 }, (_, n) => 997 + n * 2);
     const tables = new SelectionTables();
     tables.begin(pools);
@@ -86,7 +87,26 @@ describe('SelectionTables', () => {
     pools.forEach((_, n) => {
       words += tables.table(`s${n}`, 'weighted-round-robin', members(weights)).length;
     });
-    expect(words + 10_000).toBeLessThanOrEqual(SELECTION_POOL_CAPACITY);
+    expect(words).toBeLessThanOrEqual(SELECTION_POOL_CAPACITY);
     expect(words / 1000).toBeGreaterThan(1000);
+  });
+
+  it('there is room for whatever weights, also beside large pools of rules', () => {
+    const ofRules = Array.from({ length: 40 }, () => {
+      return { scheduler: 'random', size: 8000, isOfRule: true };
+    });
+    const pools = [...ofRules, ...Array.from({ length: 500 }, () => own('random', 12))];
+    expect(pools.reduce((sum, pool) => sum + leastPositions(pool), 0)).toBeLessThan(
+      SELECTION_POOL_CAPACITY,
+    );
+    const tables = new SelectionTables();
+    tables.begin(pools);
+    const large = members(Array.from({ length: 8000 }, (_, n) => 65_535 - n));
+    const small = large.slice(0, 12);
+    const ofLarge = tables.table('large', 'random', large).length;
+    const ofSmall = tables.table('small', 'random', small).length;
+    const lists = 40 * 8000;
+    expect(40 * ofLarge + 500 * ofSmall + lists).toBeLessThanOrEqual(SELECTION_POOL_CAPACITY);
+    expect(ofSmall).toBeGreaterThan(1000);
   });
 });

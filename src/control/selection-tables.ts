@@ -6,6 +6,7 @@
 import { MAGLEV_SLOTS_PER_BACKEND, maglevTable, maglevTableSize } from '../distribution/maglev.ts';
 import { weightedRoundRobinTable } from '../distribution/weighted-round-robin.ts';
 import { SELECTION_POOL_CAPACITY } from '../tables/configuration-table.ts';
+import { isHashed, type PoolSize } from './config/pools.ts';
 import type { ServiceConfiguration } from './config/schema.ts';
 
 export type SchedulerName = ServiceConfiguration['scheduler'];
@@ -26,8 +27,6 @@ const ORDER_SLOTS_MAX = 4096;
  */
 const ORDER_SLOTS_PER_BACKEND = 8;
 
-/** Schedulers that index by a hash: their tables change little when a weight does. */
-const HASHED: readonly SchedulerName[] = ['maglev', 'source-hash'];
 /** Schedulers for which every backend is the same. */
 const UNWEIGHTED: readonly SchedulerName[] = ['round-robin', 'least-connections'];
 
@@ -44,16 +43,15 @@ export class SelectionTables {
   private slotsPerBackend: number = MAGLEV_SLOTS_PER_BACKEND[0];
 
   /**
-   * Before a compilation: how many backends each pool has, by scheduler, so that tables are as large and
-   * orders as long as there is room for.
+   * Before a compilation: which pools there are, so that tables are as large and orders as long as there is
+   * room for. What `leastPositions` counts has room always, whatever the weights are.
    */
-  begin(pools: readonly { readonly scheduler: SchedulerName; readonly size: number }[]): void {
+  begin(pools: readonly PoolSize[]): void {
     this.used = new Map();
-    const hashed = pools.filter(({ scheduler }) => HASHED.includes(scheduler));
-    const ordered = pools.filter(({ scheduler }) => !HASHED.includes(scheduler));
-    const orders = ordered.length;
+    const hashed = pools.filter(({ scheduler, size }) => size > 0 && isHashed(scheduler));
+    const ordered = pools.filter(({ scheduler, size }) => size > 0 && !isHashed(scheduler));
     const wanted = ordered.reduce((sum, { size }) => sum + longestOrder(size), 0);
-    const listed = pools.reduce((sum, { size }) => sum + size, 0);
+    const listed = pools.reduce((sum, { size, isOfRule }) => sum + (isOfRule ? size : 0), 0);
     const roomWith = (slots: number): number =>
       hashed.reduce(
         (left, { size }) => left - maglevTableSize(size, slots),
@@ -63,28 +61,33 @@ export class SelectionTables {
     this.slotsPerBackend =
       MAGLEV_SLOTS_PER_BACKEND.find((slots) => roomWith(slots) >= wanted) ?? least;
     const room = Math.max(0, roomWith(this.slotsPerBackend));
-    this.slotsPerMember = wanted <= room ? ORDER_SLOTS_PER_BACKEND : 1;
-    const each = orders === 0 ? ORDER_SLOTS_MAX : Math.floor(room / orders);
-    this.orderSlots = Math.min(ORDER_SLOTS_MAX, each);
+    const isRoomy = wanted <= room;
+    this.slotsPerMember = isRoomy ? ORDER_SLOTS_PER_BACKEND : 1;
+    this.orderSlots = isRoomy
+      ? ORDER_SLOTS_MAX
+      : longestThatFits(
+          ordered.map(({ size }) => size),
+          room,
+        );
   }
 
   /** The table of one pool, named by what stays the same over publications. */
   table(key: string, scheduler: SchedulerName, members: readonly PoolMember[]): Int32Array {
-    const isHashed = HASHED.includes(scheduler);
-    const slots = isHashed
+    const isByHash = isHashed(scheduler);
+    const slots = isByHash
       ? maglevTableSize(members.length, this.slotsPerBackend)
       : Math.max(this.orderSlots, members.length * this.slotsPerMember);
     const weights = UNWEIGHTED.includes(scheduler)
       ? members.map(({ weight }) => Math.min(weight, 1))
       : members.map(({ weight }) => weight);
     const names = members.map(({ name, id }, n) => `${name}=${id}:${weights[n]}`).join();
-    const of = `${isHashed} ${slots} ${names}`;
+    const of = `${isByHash} ${slots} ${names}`;
     const before = this.tables.get(key);
     if (before?.of === of) {
       this.used.set(key, before);
       return before.table;
     }
-    const positions = isHashed
+    const positions = isByHash
       ? maglevTable(
           members.map(({ name }, n) => ({ id: name, weight: weights[n] })),
           slots,
@@ -99,6 +102,18 @@ export class SelectionTables {
   end(): void {
     this.tables = this.used;
   }
+}
+
+/** The longest order that all pools of these sizes may have; a larger pool has one slot for each member. */
+function longestThatFits(sizes: readonly number[], room: number): number {
+  let [fits, exceeds] = [0, ORDER_SLOTS_MAX + 1];
+  while (exceeds - fits > 1) {
+    const middle = (fits + exceeds) >> 1;
+    const needed = sizes.reduce((sum, size) => sum + Math.max(middle, size), 0);
+    if (needed <= room) fits = middle;
+    else exceeds = middle;
+  }
+  return fits;
 }
 
 /** Of a pool of this size, if there is room for it. */

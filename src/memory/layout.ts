@@ -8,8 +8,8 @@
 //   processors           256 B             MAX_PROCESSORS       that switching processor (pid: supervisor)
 //   counters             4096 B            processors           that switching processor
 //   interfaces           256 B             MAX_INTERFACES       supervisor
-//   configuration text   1 MiB             2 (A, B)             control
-//   runtime state        1 MiB             2 (A, B)             control
+//   configuration text   2 MiB             2 (A, B)             control
+//   runtime state        10 MiB            2 (A, B)             control
 //   configuration table  fixed             2 (A, B)             control, never the active one
 //   routing table        fixed             2 (A, B)             control, never the active one
 //   neighbor table       64 B              NEIGHBORS            switching processors (version word)
@@ -53,8 +53,10 @@ export const HEADER_SIZE = 4096;
 export const PROCESSOR_SIZE = 256;
 export const COUNTERS_SIZE = 4096;
 export const INTERFACE_SIZE = 256;
-export const CONFIGURATION_TEXT_SIZE = 1 << 20;
-export const RUNTIME_STATE_SIZE = 1 << 20;
+/** Room for MAX_BACKENDS of them, each on lines of its own. */
+export const CONFIGURATION_TEXT_SIZE = 2 << 20;
+/** Room for what is known of MAX_BACKENDS of them (control/runtime-state.ts). */
+export const RUNTIME_STATE_SIZE = 10 << 20;
 export const APPLICATIONS_TEXT_SIZE = 1 << 20;
 /** State and counts of an application on one processor (application-memory.ts). */
 export const APPLICATION_SHARE_SIZE = 1024;

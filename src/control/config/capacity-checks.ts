@@ -2,20 +2,22 @@
 // for `weir check` and refused by the control processor once weir runs; more interfaces than there are
 // places for would even be written over what stands behind them.
 //
-// Invariant: what passes here fits into the configuration table, but for the positions of round robins
-// with many different weights, which only making them tells (ERR_TABLE_FULL).
+// Invariant: what passes here fits into the configuration table, whatever weights the master gives, and its own
+// routes into the routing table.
 
-import { MAGLEV_SLOTS_PER_BACKEND, maglevTableSize } from '../../distribution/maglev.ts';
 import { CONTROL_INTERFACE, MAX_BACKENDS, MAX_SERVICES } from '../../memory/layout.ts';
 import {
   MAX_ADDRESSES_PER_INTERFACE,
   MAX_OWN_ADDRESSES,
   SELECTION_POOL_CAPACITY,
 } from '../../tables/configuration-table.ts';
+import { MAX_NEXT_HOPS } from '../../tables/routing-table.ts';
 import type { Path } from './faults.ts';
 import type { CheckResult, ConfigurationParts } from './parts.ts';
+import { leastPositions, poolSizes } from './pools.ts';
 
-const LEAST_SLOTS = Math.min(...MAGLEV_SLOTS_PER_BACKEND);
+/** One per interface, the control host, and each kind of refusal. */
+const OTHER_NEXT_HOPS = CONTROL_INTERFACE + 4;
 
 /** Adds a fault for everything that there is too much of. */
 export function capacityChecks(parts: ConfigurationParts, { faults }: CheckResult): void {
@@ -40,11 +42,11 @@ export function capacityChecks(parts: ConfigurationParts, { faults }: CheckResul
   let positions = 0;
   for (const service of services) {
     backends += service.backends.length;
-    const isMaglev = service.scheduler === 'maglev' && service.backends.length > 0;
-    // They are made larger only while there is room (selection-tables.ts).
-    positions += isMaglev ? maglevTableSize(service.backends.length, LEAST_SLOTS) : 0;
+    for (const pool of poolSizes(service)) positions += leastPositions(pool);
   }
   limit(['services'], 'backends of all services', backends, MAX_BACKENDS, '');
-  const fewer = 'use maglev for fewer services';
-  limit(['services'], 'positions of maglev tables', positions, SELECTION_POOL_CAPACITY, fewer);
+  const fewer = 'use maglev and source-hash for fewer services, or fewer rules';
+  limit(['services'], 'positions of selection tables', positions, SELECTION_POOL_CAPACITY, fewer);
+  const gateways = new Set(parts.routes.map(({ via, interface: name }) => `${via} ${name}`));
+  limit(['routes'], 'gateways', gateways.size, MAX_NEXT_HOPS - OTHER_NEXT_HOPS, '');
 }

@@ -51,10 +51,7 @@ const ROWS: Row[] = [
       ['port: 80\n', 'port: 80\n    distribution: { slow-start: 0s }\n'],
       ['weight: 1', 'weight: 5'],
     ],
-    lines: [
-      'service web: distribution.slow-start changed',
-      'service web: backend b1 weight 1 → 5',
-    ],
+    lines: ['service web: distribution.slow-start changed', 'service web: backend b1 weight 1 → 5'],
   },
   {
     title: 'a weight of nothing',
@@ -64,7 +61,9 @@ const ROWS: Row[] = [
   {
     title: 'a backend more',
     edits: [[B2, B2 + B3]],
-    lines: ['service web: backend b3 added, 10.2.0.13:8080, weight 2, rises over 10 s (slow-start)'],
+    lines: [
+      'service web: backend b3 added, 10.2.0.13:8080, weight 2, rises over 10 s (slow-start)',
+    ],
   },
   { title: 'a backend less', edits: [[B2, '']], lines: ['service web: backend b2 removed'] },
   {

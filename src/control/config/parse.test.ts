@@ -713,7 +713,7 @@ describe('parseConfiguration', () => {
     ['[]', '1:1  | a map of keys and values is expected, not a list | '],
     [
       'a'.repeat(5_000_000),
-      '1:1  | the file is larger than 4 MiB | start from examples/two-interfaces.yaml',
+      '1:1  | the file is larger than 2 MiB | start from examples/two-interfaces.yaml',
     ],
   ])('refuses what is no configuration at all (%#)', (text, found) => {
     const [first] = parseConfiguration(text, 'x.yaml').faults;

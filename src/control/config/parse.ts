@@ -15,6 +15,7 @@ import {
   visit,
   type YAMLError,
 } from 'yaml';
+import { CONFIGURATION_TEXT_SIZE } from '../../memory/layout.ts';
 import { crossChecks } from './checks.ts';
 import { type Fault, type Finding, inFileOrder, locate, position } from './faults.ts';
 import { type AvailableCpus, validParts } from './parts.ts';
@@ -28,9 +29,6 @@ export interface ParseResult {
   readonly warnings: Fault[];
 }
 
-/** A configuration is kilobytes; what is larger is not one. */
-const LARGEST_FILE_CHARACTERS = 4 * 1024 * 1024;
-
 /**
  * Parses and checks the text of a configuration file.
  *
@@ -43,8 +41,10 @@ export function parseConfiguration(
   fileName: string,
   availableCpus: AvailableCpus = Number.POSITIVE_INFINITY,
 ): ParseResult {
-  if (text.length > LARGEST_FILE_CHARACTERS) {
-    return { faults: [fileFault(fileName, 'the file is larger than 4 MiB')], warnings: [] };
+  // Its text is kept in main memory, for the control processor that follows a killed one.
+  if (Buffer.byteLength(text) > CONFIGURATION_TEXT_SIZE) {
+    const message = `the file is larger than ${CONFIGURATION_TEXT_SIZE >> 20} MiB`;
+    return { faults: [fileFault(fileName, message)], warnings: [] };
   }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
