@@ -3,7 +3,7 @@
 // What the configuration leaves out has the default of those modules.
 
 import type { DistributionSettings } from '../distribution/settings.ts';
-import type { HealthTarget } from '../health/checker.ts';
+import type { HealthMemory, HealthTarget } from '../health/checker.ts';
 import {
   DEFAULT_HEALTH,
   type HealthSettings,
@@ -39,7 +39,7 @@ export function compileDistribution(service: ServiceConfiguration): Distribution
  */
 export function compileHealthTargets(
   { services }: Configuration,
-  previous: (key: string) => 'up' | 'down' | undefined = () => undefined,
+  previous: (key: string) => HealthMemory | undefined = () => undefined,
 ): HealthTarget[] {
   return services.flatMap((service) => {
     const { health } = service;

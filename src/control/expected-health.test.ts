@@ -3,6 +3,8 @@ import type { HealthState, HealthTarget } from '../health/checker.ts';
 import { DEFAULT_HEALTH, NO_ACTIVE_CHECK } from '../health/settings.ts';
 import { ExpectedHealth } from './expected-health.ts';
 
+const DOWN = { status: 'down', sinceMs: 2, flaps: 1, flapLevel: 1 } as const;
+
 function target(host: number, more: Partial<HealthTarget> = {}): HealthTarget {
   const key = `web/b${host}`;
   return { key, address: `10.2.0.${host}`, port: 80, settings: DEFAULT_HEALTH, ...more };
@@ -10,11 +12,19 @@ function target(host: number, more: Partial<HealthTarget> = {}): HealthTarget {
 
 function setUp() {
   const known = new Map<string, HealthState>();
-  const health = new ExpectedHealth((key) => known.get(key));
+  const health = new ExpectedHealth({
+    state: (key) => known.get(key),
+    status: (key) => known.get(key)?.status,
+    memory: () => undefined,
+  });
   const up = ({ key }: HealthTarget): HealthState => {
     return { key, status: 'up', cause: '', sinceMs: 0, checks: 1, failures: 0, flaps: 0 };
   };
-  const status = (host: number) => health.state(`web/b${host}`)?.status;
+  const status = (host: number) => {
+    const key = `web/b${host}`;
+    expect(health.status(key)).toBe(health.state(key)?.status);
+    return health.status(key);
+  };
   return { known, health, up, status };
 }
 
@@ -22,14 +32,16 @@ describe('the health of who is not checked yet', () => {
   it('begins as the predecessor left it, or not known, or up without a check', () => {
     const { health, status } = setUp();
     const passive = target(14, { settings: NO_ACTIVE_CHECK });
-    health.expect([target(11, { previous: 'down' }), target(12), passive], 5);
+    health.expect([target(11, { previous: DOWN }), target(12), passive], 5);
     expect([11, 12, 14, 15].map(status)).toEqual(['down', 'unchecked', 'up', undefined]);
-    expect(health.state('web/b11')).toMatchObject({ sinceMs: 5, failures: 0 });
+    expect(health.state('web/b11')).toMatchObject({ sinceMs: 2, failures: 0 });
+    expect(health.memory('web/b11')).toEqual(DOWN);
+    expect(health.memory('web/b12')).toBeUndefined();
   });
 
   it('is what the checker says from then on', () => {
     const { health, known, up, status } = setUp();
-    health.expect([target(11, { previous: 'down' })], 0);
+    health.expect([target(11, { previous: DOWN })], 0);
     known.set('web/b11', up(target(11)));
     expect(status(11)).toBe('down');
     health.follow([target(11)]);

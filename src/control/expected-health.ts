@@ -5,18 +5,26 @@
 //
 // Invariant: a backend that the configuration does not check has no state, also if it was checked before.
 
-import type { HealthState, HealthTarget } from '../health/checker.ts';
-import { beginJudgement } from '../health/judge.ts';
+import type {
+  HealthChecker,
+  HealthMemory,
+  HealthState,
+  HealthStatus,
+  HealthTarget,
+} from '../health/checker.ts';
+import { beginJudgement, type Judgement, memoryOf, stateOf } from '../health/judge.ts';
 
-export class ExpectedHealth {
-  private readonly checker: (key: string) => HealthState | undefined;
-  /** Of what is to be checked now or soon: the states of those that the checker does not know yet. */
-  private targets = new Map<string, HealthState | undefined>();
+/** What is asked of the health checker. */
+export type CheckedHealth = Pick<HealthChecker, 'state' | 'status' | 'memory'>;
+
+export class ExpectedHealth implements CheckedHealth {
+  private readonly checker: CheckedHealth;
+  /** Of what is to be checked now or soon: the beginnings of those that the checker does not know yet. */
+  private targets = new Map<string, Judgement | undefined>();
   /** Which server the checker asks, by key. */
   private servers = new Map<string, string>();
 
-  /** @param checker what the health checker knows of a backend */
-  constructor(checker: (key: string) => HealthState | undefined) {
+  constructor(checker: CheckedHealth) {
     this.checker = checker;
   }
 
@@ -28,7 +36,8 @@ export class ExpectedHealth {
     this.targets = new Map(
       targets.map((target) => {
         const isKnown = this.servers.get(target.key) === serverOf(target);
-        return [target.key, isKnown ? undefined : beginning(target, nowMs)];
+        const { key, settings, previous } = target;
+        return [key, isKnown ? undefined : beginJudgement(settings, previous, nowMs)];
       }),
     );
   }
@@ -41,16 +50,25 @@ export class ExpectedHealth {
 
   /** What is known of a backend; undefined: it is not checked. */
   state(key: string): HealthState | undefined {
-    return this.targets.has(key) ? (this.targets.get(key) ?? this.checker(key)) : undefined;
+    if (!this.targets.has(key)) return undefined;
+    const begun = this.targets.get(key);
+    return begun === undefined ? this.checker.state(key) : stateOf(key, begun);
+  }
+
+  /** Its status alone: the master asks for it each second. */
+  status(key: string): HealthStatus | undefined {
+    if (!this.targets.has(key)) return undefined;
+    return this.targets.get(key)?.status ?? this.checker.status(key);
+  }
+
+  /** What a successor of this process must know of a backend. */
+  memory(key: string): HealthMemory | undefined {
+    if (!this.targets.has(key)) return undefined;
+    const begun = this.targets.get(key);
+    return begun === undefined ? this.checker.memory(key) : memoryOf(begun);
   }
 }
 
 function serverOf({ address, port }: HealthTarget): string {
   return `${address}:${port}`;
-}
-
-function beginning({ key, settings, previous }: HealthTarget, nowMs: number): HealthState {
-  const begun = beginJudgement(settings, previous, nowMs);
-  const { status, cause, sinceMs, checks, failures, flaps } = begun;
-  return { key, status, cause, sinceMs, checks, failures, flaps };
 }

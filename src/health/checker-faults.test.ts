@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { afterEach, describe, expect, it } from 'vitest';
-import { makeChecker, target } from './checker.harness.ts';
+import { makeChecker, target, WAS_UP } from './checker.harness.ts';
 import type { HealthChecker } from './checker.ts';
 import { fullServer, rawServer, until } from './probes/probe.harness.ts';
 import { DEFAULT_HEALTH } from './settings.ts';
@@ -82,7 +82,7 @@ describe('a server', () => {
   it('that is a black hole goes down, as nothing connects', async () => {
     const server = await fullServer();
     const { checker, status, changes } = started();
-    checker.setTargets([target(server.port, { ...HTTP, type: 'tcp' }, { previous: 'up' })]);
+    checker.setTargets([target(server.port, { ...HTTP, type: 'tcp' }, { previous: WAS_UP })]);
     await until(() => status() === 'down');
     expect(changes.at(-1)?.cause).toBe('3 checks in a row failed: no connection within 300 ms');
     server.close();

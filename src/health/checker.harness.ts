@@ -2,7 +2,7 @@
 
 import { Prng } from '../base/prng.ts';
 import { HealthChecker, type HealthCheckerOptions } from './checker.ts';
-import type { HealthState, HealthTarget } from './health-state.ts';
+import type { HealthMemory, HealthState, HealthTarget } from './health-state.ts';
 import { DEFAULT_HEALTH, type HealthSettings } from './settings.ts';
 
 export const QUICK: HealthSettings = {
@@ -13,6 +13,10 @@ export const QUICK: HealthSettings = {
   rise: 2,
   fall: 3,
 };
+
+/** What a predecessor knew. */
+export const WAS_UP: HealthMemory = { status: 'up', sinceMs: 0, flaps: 0, flapLevel: 0 };
+export const WAS_DOWN: HealthMemory = { ...WAS_UP, status: 'down' };
 
 export interface Change {
   readonly key: string;

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { pid } from 'node:process';
 import { afterEach, describe, expect, it } from 'vitest';
-import { makeChecker, target } from './checker.harness.ts';
+import { makeChecker, target, WAS_DOWN, WAS_UP } from './checker.harness.ts';
 import type { HealthChecker } from './checker.ts';
 import { ProbeSlots } from './probe-slots.ts';
 import { closedPort, program, type RawServer, rawServer, until } from './probes/probe.harness.ts';
@@ -47,7 +47,7 @@ describe('targets', () => {
 
   it('begin where they were before a restart of control', async () => {
     const { checker, status, path } = started();
-    checker.setTargets([target(await closedPort(), {}, { previous: 'up' })]);
+    checker.setTargets([target(await closedPort(), {}, { previous: WAS_UP })]);
     expect(status()).toBe('up');
     await until(() => status() === 'down');
     expect(path()).toEqual(['down']);
@@ -61,7 +61,7 @@ describe('targets', () => {
     const { checks } = checker.state('web/b1')!;
     // Two hundred times at least within one interval: none of them begins a check.
     for (let i = 0; i < 200; i++) {
-      checker.setTargets([target(port, {}, { previous: 'down' })]);
+      checker.setTargets([target(port, {}, { previous: WAS_DOWN })]);
       if (i % 20 === 0) await pause(5);
     }
     expect(checker.state('web/b1')).toMatchObject({ status: 'up' });
@@ -233,6 +233,19 @@ describe('passive observation', () => {
       advance(1_000);
     }
     expect(checker.state('web/b1')?.onProbation).toBeUndefined();
+  });
+
+  it('without an active check keeps who was down before control started out to the end of its hold', async () => {
+    const { checker, status, path } = started();
+    const heldUntilMs = performance.now() + 300;
+    const previous = { ...WAS_DOWN, flaps: 2, flapLevel: 2, heldUntilMs };
+    checker.setTargets([{ ...target(1), settings: NO_ACTIVE_CHECK, passive, previous }]);
+    expect(status()).toBe('down');
+    expect(checker.memory('web/b1')).toEqual(previous);
+    await until(() => status() === 'up');
+    expect(performance.now()).toBeGreaterThanOrEqual(heldUntilMs - 2);
+    expect(path()).toEqual(['up']);
+    expect(checker.memory('web/b1')).toMatchObject({ onProbation: true, flapLevel: 2 });
   });
 
   it('is passed over for keys and targets that do not want it', () => {

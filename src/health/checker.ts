@@ -4,11 +4,18 @@
 // timer runs and no socket or process that it opened is left.
 
 import { assert } from '../base/assert.ts';
-import type { HealthState, HealthTarget, PassiveCounts } from './health-state.ts';
+import type {
+  HealthMemory,
+  HealthState,
+  HealthStatus,
+  HealthTarget,
+  PassiveCounts,
+} from './health-state.ts';
 import { TargetMonitor } from './monitor.ts';
 import { ProbeSlots } from './probe-slots.ts';
 
 export type {
+  HealthMemory,
   HealthState,
   HealthStatus,
   HealthTarget,
@@ -94,6 +101,16 @@ export class HealthChecker {
   /** What is known of a target; undefined when there is none of this key. */
   state(key: string): HealthState | undefined {
     return this.held.get(key)?.monitor.state;
+  }
+
+  /** The same, without what is only for people. */
+  status(key: string): HealthStatus | undefined {
+    return this.held.get(key)?.monitor.status;
+  }
+
+  /** What a successor of this process must know of a target; undefined: nothing is known of it. */
+  memory(key: string): HealthMemory | undefined {
+    return this.held.get(key)?.monitor.kept;
   }
 
   /** Ends every check; resolves when nothing is left of them. The checker cannot be used again. */

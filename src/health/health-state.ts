@@ -14,10 +14,23 @@ export interface HealthTarget {
   readonly settings: HealthSettings;
   readonly passive?: PassiveSettings;
   /** Where a target begins that is new to this checker, after a restart of control. */
-  readonly previous?: 'up' | 'down';
+  readonly previous?: HealthMemory;
 }
 
 export type HealthStatus = 'up' | 'down' | 'unchecked';
+
+/** What is kept of a target beyond the death of control: plain numbers, times of a clock that goes on. */
+export interface HealthMemory {
+  readonly status: 'up' | 'down';
+  readonly sinceMs: number;
+  readonly flaps: number;
+  /** Doublings of the hold. */
+  readonly flapLevel: number;
+  /** When it last came up after having been down. */
+  readonly returnedAtMs?: number;
+  readonly heldUntilMs?: number;
+  readonly onProbation?: boolean;
+}
 
 /** One check that ended. */
 export interface LastCheck {

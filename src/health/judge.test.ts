@@ -10,6 +10,7 @@ import {
   judgeCheck,
   judgeHold,
   judgeObservation,
+  memoryOf,
   nextCheckMs,
 } from './judge.ts';
 import { DEFAULT_HEALTH, DEFAULT_PASSIVE, NO_ACTIVE_CHECK } from './settings.ts';
@@ -45,8 +46,8 @@ describe('up and down', () => {
   });
 
   it('begins where it was before control started', () => {
-    expect(beginJudgement(SETTINGS, 'up', 0)).toMatchObject({ status: 'up' });
-    const down = beginJudgement(SETTINGS, 'down', 0);
+    expect(beginJudgement(SETTINGS, memoryOf(UP), 0)).toMatchObject({ status: 'up' });
+    const down = beginJudgement(SETTINGS, memoryOf(DOWN), 0);
     expect(down.cause).toBe('was down before control started');
     expect(run('+', down).status).toBe('down');
     expect(run('++', down).status).toBe('up');
@@ -108,6 +109,24 @@ describe('flap damping', () => {
     expect(holds).toEqual([5_000, 10_000, 20_000, 40_000, 40_000, 40_000]);
     expect(state.flaps).toBe(6);
     expect(state.cause).toMatch(/held down for 40 s, as it fell 1 s after it came up$/);
+  });
+
+  it('goes on where control was killed: holds last, and grow', () => {
+    const restarted = (state: Judgement, now: number): Judgement =>
+      beginJudgement(SETTINGS, JSON.parse(JSON.stringify(memoryOf(state))), now);
+    const holds: number[] = [];
+    let now = 1_000;
+    let state = DOWN;
+    for (let i = 0; i < 4; i++) {
+      const up = restarted(run('++', restarted(state, now), now), now + 50);
+      state = restarted(run('---', up, now + 1_000), now + 3_000);
+      holds.push(state.heldUntilMs! - state.sinceMs);
+      now = state.heldUntilMs!;
+      expect(run('+++', state, now - 2_000, 90).status).toBe('down');
+    }
+    expect(holds).toEqual([5_000, 10_000, 20_000, 40_000]);
+    expect(state.flaps).toBe(4);
+    expect(memoryOf(NEW)).toBeUndefined();
   });
 
   it('keeps a held backend down however many checks pass, and lets it up then', () => {
@@ -180,14 +199,18 @@ describe('suspicion', () => {
   });
 
   it('takes a backend without an active check out for hold, then on probation', () => {
-    const quiet = beginJudgement(NO_ACTIVE_CHECK, 'down', 0);
+    const quiet = beginJudgement(NO_ACTIVE_CHECK, undefined, 0);
     expect(quiet).toMatchObject({ status: 'up', onProbation: false });
     const watch = (state: Judgement, what: { suspicion?: string; answered: number }, now: number) =>
       judgeObservation(state, what, DEFAULT_PASSIVE, NO_ACTIVE_CHECK, now);
     const down = watch(quiet, evidence, 1_000);
     expect(down).toMatchObject({ status: 'down', heldUntilMs: 11_000 });
     expect(judgeHold(down, 10_999)).toBe(down);
-    const probation = judgeHold(down, 11_000);
+    const restarted = beginJudgement(NO_ACTIVE_CHECK, memoryOf(down), 5_000);
+    expect(restarted).toMatchObject({ status: 'down', heldUntilMs: 11_000, sinceMs: 1_000 });
+    expect(judgeHold(restarted, 10_999)).toBe(restarted);
+    const probation = judgeHold(restarted, 11_000);
+    expect(beginJudgement(NO_ACTIVE_CHECK, memoryOf(probation), 11_500).onProbation).toBe(true);
     expect(probation).toMatchObject({ status: 'up', onProbation: true });
     expect(watch(probation, nothing, 12_000).onProbation).toBe(true);
     const proven = watch(probation, { answered: 1 }, 12_000);

@@ -10,7 +10,7 @@
 // that it stays up takes one doubling back. The first fall of a steady backend is not held.
 // Invariant: a backend that is held never comes up before `heldUntilMs`.
 
-import type { HealthStatus } from './health-state.ts';
+import type { HealthMemory, HealthState, HealthStatus, LastCheck } from './health-state.ts';
 import type { HealthSettings } from './settings.ts';
 import { duration } from './words.ts';
 
@@ -41,11 +41,11 @@ export interface Judgement {
 
 /**
  * The judgement of a backend that nothing is known of but `previous`: what control that ran before
- * this one said. Without an active check there is nothing to wait for: it begins up.
+ * this one said. Without an active check there is nothing to wait for: it begins up, unless it was down.
  */
 export function beginJudgement(
   settings: HealthSettings,
-  previous: 'up' | 'down' | undefined,
+  previous: HealthMemory | undefined,
   nowMs: number,
 ): Judgement {
   const blank = {
@@ -58,11 +58,46 @@ export function beginJudgement(
     flapLevel: 0,
     onProbation: false,
   };
+  if (previous !== undefined) {
+    return { ...blank, ...previous, cause: `was ${previous.status} before control started` };
+  }
   if (settings.type === 'none') {
     return { ...blank, status: 'up', cause: 'no active check, and nothing seen against it' };
   }
-  if (previous === undefined) return { ...blank, status: 'unchecked', cause: 'not checked yet' };
-  return { ...blank, status: previous, cause: `was ${previous} before control started` };
+  return { ...blank, status: 'unchecked', cause: 'not checked yet' };
+}
+
+/** What a successor of this process must know; undefined: nothing is known yet. */
+export function memoryOf(judgement: Judgement): HealthMemory | undefined {
+  const { status, sinceMs, flaps, flapLevel, returnedAtMs, heldUntilMs, onProbation } = judgement;
+  if (status === 'unchecked') return undefined;
+  return {
+    status,
+    sinceMs,
+    flaps,
+    flapLevel,
+    ...(returnedAtMs !== undefined && { returnedAtMs }),
+    ...(heldUntilMs !== undefined && { heldUntilMs }),
+    ...(onProbation && { onProbation }),
+  };
+}
+
+/** The state that a judgement makes, as others see it. */
+export function stateOf(key: string, judgement: Judgement, last?: LastCheck): HealthState {
+  const { heldUntilMs, suspicion } = judgement;
+  return {
+    key,
+    status: judgement.status,
+    cause: judgement.cause,
+    sinceMs: judgement.sinceMs,
+    ...(last === undefined ? {} : { last }),
+    checks: judgement.checks,
+    failures: judgement.failures,
+    flaps: judgement.flaps,
+    ...(heldUntilMs === undefined ? {} : { heldUntilMs }),
+    ...(suspicion === undefined ? {} : { suspicion }),
+    ...(judgement.onProbation ? { onProbation: true } : {}),
+  };
 }
 
 /** After one check: `detail` is what it found, in plain words. */

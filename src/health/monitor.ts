@@ -6,14 +6,23 @@
 // Invariant: a monitor has at most one of these at a time: a timer, a place in the queue for a slot, a
 // probe under way. After `stop` it has none, and never calls `onChange` again.
 
-import type { HealthState, HealthTarget, LastCheck, PassiveCounts } from './health-state.ts';
+import type {
+  HealthMemory,
+  HealthState,
+  HealthStatus,
+  HealthTarget,
+  LastCheck,
+  PassiveCounts,
+} from './health-state.ts';
 import {
   beginJudgement,
   type Judgement,
   judgeCheck,
   judgeHold,
   judgeObservation,
+  memoryOf,
   nextCheckMs,
+  stateOf,
 } from './judge.ts';
 import { NO_PASSIVE_MEMORY, observeCounts, type PassiveMemory } from './passive.ts';
 import type { ProbeSlots } from './probe-slots.ts';
@@ -48,20 +57,16 @@ export class TargetMonitor {
   }
 
   get state(): HealthState {
-    const { judgement: j, last } = this;
-    return {
-      key: this.target.key,
-      status: j.status,
-      cause: j.cause,
-      sinceMs: j.sinceMs,
-      ...(last === undefined ? {} : { last }),
-      checks: j.checks,
-      failures: j.failures,
-      flaps: j.flaps,
-      ...(j.heldUntilMs === undefined ? {} : { heldUntilMs: j.heldUntilMs }),
-      ...(j.suspicion === undefined ? {} : { suspicion: j.suspicion }),
-      ...(j.onProbation ? { onProbation: true } : {}),
-    };
+    return stateOf(this.target.key, this.judgement, this.last);
+  }
+
+  get status(): HealthStatus {
+    return this.judgement.status;
+  }
+
+  /** What a successor must know; undefined: nothing is known yet. */
+  get kept(): HealthMemory | undefined {
+    return memoryOf(this.judgement);
   }
 
   /** Begins checking after `delayMs`. */
