@@ -79,7 +79,7 @@ describe('begunPerSecond', () => {
     let memory = after(0, 0, 1000);
     for (let i = 1; i <= 60; i++) {
       const inputs = [backend(0, i * 40)];
-      const previous = new Map([['b1', { ...memory } as never]]);
+      const previous = [{ ...memory } as never];
       rate = begunPerSecond(
         inputs,
         previous,

@@ -26,16 +26,21 @@ const WEIGHT_AS_CONNECTIONS = 10;
 /** What a backend has been assigned, as it stands in the memory. */
 export type Assignments = Pick<BackendMemory, 'begunConnections' | 'begunStock' | 'weightStock'>;
 
-/** New connections of the service per second, a mean that forgets. */
+/**
+ * New connections of the service per second, a mean that forgets.
+ * @param previous of the backends, in their order
+ */
 export function begunPerSecond(
   backends: readonly BackendInput[],
-  previous: ReadonlyMap<string, BackendMemory>,
+  previous: readonly (BackendMemory | undefined)[],
   before: ServiceMemory | undefined,
   elapsedMs: number,
 ): number {
   if (before === undefined || elapsedMs <= 0) return before?.begunPerSecond ?? 0;
   let begun = 0;
-  for (const backend of backends) begun += newlyBegun(backend, previous.get(backend.name));
+  backends.forEach((backend, n) => {
+    begun += newlyBegun(backend, previous[n]);
+  });
   const part = 1 - Math.exp(-elapsedMs / RATE_WINDOW_MS);
   const rate = (begun * 1000) / elapsedMs;
   return before.begunPerSecond + part * (rate - before.begunPerSecond);

@@ -94,21 +94,20 @@ function smooth(
   const carriedThen = mix(before?.carried, carried);
   const utilization =
     sample.utilization === undefined ? undefined : mix(before?.utilization, sample.utilization);
+  const rate = sample.rate === undefined ? undefined : mix(before?.rate, sample.rate);
+  const timeMs = sample.timeMs === undefined ? undefined : mix(before?.timeMs, sample.timeMs);
+  if (utilization === undefined || sample.utilization === undefined) {
+    return { carried: carriedThen, rate, timeMs };
+  }
+  const whole = (utilization + IDLE_UTILIZATION) / carriedThen;
   return {
     carried: carriedThen,
-    ...(utilization !== undefined && {
-      utilization,
-      slope: learnedSlope(
-        before,
-        sample.utilization ?? 0,
-        carried,
-        (utilization + IDLE_UTILIZATION) / carriedThen,
-      ),
-      last: { utilization: sample.utilization ?? 0, carried },
-      noise,
-    }),
-    ...(sample.rate !== undefined && { rate: mix(before?.rate, sample.rate) }),
-    ...(sample.timeMs !== undefined && { timeMs: mix(before?.timeMs, sample.timeMs) }),
+    utilization,
+    slope: learnedSlope(before, sample.utilization, carried, whole),
+    last: { utilization: sample.utilization, carried },
+    noise,
+    rate,
+    timeMs,
   };
 }
 

@@ -56,11 +56,11 @@ export function synthesize(
   nowMs: number,
 ): ServiceOutput {
   const elapsedMs = previous === undefined ? 0 : Math.max(0, nowMs - previous.atMs);
-  const memories = new Map(previous?.backends.map((memory) => [memory.name, memory]));
+  const memories = memoriesOf(backends, previous);
   const rate = begunPerSecond(backends, memories, previous, elapsedMs);
   const lifeMs = connectionLifeMs(backends, rate);
   const { derivations, availability } = gather(
-    { settings, memories, elapsedMs, lifeMs, nowMs },
+    { settings, previous, memories, elapsedMs, lifeMs, nowMs },
     backends,
   );
   feedBack(
@@ -83,9 +83,24 @@ export function synthesize(
   };
 }
 
+/** By the backends' places, where they are the same ones as before. */
+function memoriesOf(
+  backends: readonly BackendInput[],
+  previous: ServiceMemory | undefined,
+): readonly (BackendMemory | undefined)[] {
+  const old = previous?.backends ?? [];
+  if (old.length === backends.length && old.every(({ name }, n) => name === backends[n].name)) {
+    return old;
+  }
+  const byName = new Map(old.map((memory) => [memory.name, memory]));
+  return backends.map(({ name }) => byName.get(name));
+}
+
 interface Moment {
   readonly settings: DistributionSettings;
-  readonly memories: ReadonlyMap<string, BackendMemory>;
+  readonly previous: ServiceMemory | undefined;
+  /** Of the backends, in their order. */
+  readonly memories: readonly (BackendMemory | undefined)[];
   readonly elapsedMs: number;
   readonly lifeMs: number;
   readonly nowMs: number;
@@ -93,7 +108,7 @@ interface Moment {
 
 /** Who takes connections, and what is known of each one's load. */
 function gather(moment: Moment, backends: readonly BackendInput[]) {
-  const { settings, memories, nowMs } = moment;
+  const { settings, previous, memories, nowMs } = moment;
   const candidates = backends.map((backend) => {
     const baseWeight = clampWeight(backend.operatorWeight ?? backend.configuredWeight);
     const wished = wishedFactor(settings, backend.report, baseWeight, nowMs);
@@ -107,11 +122,11 @@ function gather(moment: Moment, backends: readonly BackendInput[]) {
     };
   });
   const availability = availabilityOf(candidates, settings.panicThreshold);
-  const inUse = [...memories.values()].filter((memory) => memory.isTaking);
+  const inUse = (previous?.backends ?? []).filter((memory) => memory.isTaking);
   const total = inUse.reduce((sum, memory) => sum + memory.exactWeight, 0);
   const meanWeight = total > 0 ? total / inUse.length : 1;
   const derivations = backends.map((input, i): Derivation => {
-    const before = memories.get(input.name);
+    const before = memories[i];
     const { configured: baseWeight, wished } = candidates[i];
     const standing = availability.standings[i];
     return derive(
@@ -239,6 +254,8 @@ function outputOf(
 
 function memoryOf(derivation: Derivation): BackendMemory {
   const { input, load, slowStart } = derivation;
+  const { begunConnections, begunStock, weightStock } = derivation.assignments;
+  // Without spreads, which cost most of all here: there may be thousands, each second.
   return {
     name: input.name,
     weight: derivation.weight,
@@ -249,10 +266,12 @@ function memoryOf(derivation: Derivation): BackendMemory {
     takingMs: derivation.takingMs,
     feedback: derivation.feedback,
     wish: derivation.wish,
-    ...(slowStart !== undefined && { slowStart }),
-    ...derivation.assignments,
-    ...(derivation.isTaking && load.report !== undefined && { report: load.report }),
-    ...(derivation.isTaking && load.estimate !== undefined && { estimate: load.estimate }),
+    slowStart,
+    begunConnections,
+    begunStock,
+    weightStock,
+    report: derivation.isTaking ? load.report : undefined,
+    estimate: derivation.isTaking ? load.estimate : undefined,
   };
 }
 

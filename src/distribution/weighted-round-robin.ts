@@ -129,17 +129,22 @@ function spacedOrder(
   positions: readonly number[],
   length: number,
 ): Int32Array {
-  const order = new Int32Array(length);
-  const due = new Float64Array(length);
+  const listed = new Int32Array(length);
+  // Where it is due, and behind the point which it is: numbers alone sort ten times as fast as by a function.
+  const keys = new Float64Array(length);
+  const resolution = Math.floor(2 ** 52 / length);
   let filled = 0;
   for (const position of positions) {
     for (let k = 0; k < slots[position]; k++) {
-      due[filled] = (k + 0.5) / slots[position];
-      order[filled++] = position;
+      const due = Math.floor(((k + 0.5) / slots[position]) * resolution);
+      keys[filled] = due * length + filled;
+      listed[filled++] = position;
     }
   }
-  const sorted = Uint32Array.from(order.keys()).sort((a, b) => due[a] - due[b] || a - b);
-  return Int32Array.from(sorted, (at) => order[at]);
+  keys.sort();
+  const order = new Int32Array(length);
+  for (let at = 0; at < length; at++) order[at] = listed[keys[at] % length];
+  return order;
 }
 
 function greatestCommonDivisor(a: number, b: number): number {
