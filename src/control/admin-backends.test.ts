@@ -178,6 +178,21 @@ describe('POST …/weight', () => {
   });
 });
 
+it('what is about one backend does not look at the others: there may be thousands', async () => {
+  const { backends: all } = LiteralBackends.prototype;
+  backends.backends = (service) => {
+    if (service === undefined) throw new Error('all were looked at');
+    return all.call(backends, service);
+  };
+  await change('web/b2/weight', { weight: 0 });
+  await change('web/b2/drain', {});
+  await change('web/b2/undrain');
+  expect((await callAdmin(path, 'GET', '/v1/backends/web/b2')).status).toBe(200);
+  expect((await callAdmin(path, 'GET', '/v1/backends/web/b9')).status).toBe(404);
+  expect((await callAdmin(path, 'GET', '/v1/backends?service=wob')).status).toBe(404);
+  await expect(callAdmin(path, 'GET', '/v1/backends')).rejects.toThrow('all were looked at');
+});
+
 describe('changes of a backend that is configured no longer', () => {
   it('can be taken back, but none can be made', async () => {
     await change('web/b2/drain');

@@ -29,7 +29,12 @@ import {
 
 /** What the control processor does for these routes. `backend` is a key, 'service/backend'. */
 export interface BackendActions {
-  backends(): readonly BackendView[];
+  /** @param service of this service alone; none when there is none of that name */
+  backends(service?: string): readonly BackendView[];
+  /** Names of all, 'service/backend'. */
+  keys(): readonly string[];
+  /** Whether some other backend of the service could take a new connection. */
+  hasOther(service: string, name: string): boolean;
   backend(service: string, name: string): BackendView | undefined;
   changes(): readonly RuntimeChange[];
   /** These resolve when the change is published. @throws WeirError when it cannot be */
@@ -162,15 +167,14 @@ async function readBody<T extends z.ZodType>(context: Context, schema: T): Promi
 }
 
 function listing(actions: BackendActions, service: string | undefined) {
-  const backends = actions.backends();
+  const backends = actions.backends(service);
   const changes = actions.changes();
   if (service === undefined) return { backends, changes };
-  const found = backends.filter((each) => each.service === service);
-  if (found.length === 0) {
-    const services = [...new Set(backends.map((each) => each.service))];
+  if (backends.length === 0) {
+    const services = [...new Set(actions.keys().map((key) => key.split('/')[0]))];
     throw new Refusal(404, `there is no service ${service}`, didYouMean(service, services));
   }
-  return { backends: found, changes: changes.filter((each) => each.service === service) };
+  return { backends, changes: changes.filter((each) => each.service === service) };
 }
 
 /** @throws Refusal 404 */
@@ -178,8 +182,7 @@ function known(actions: BackendActions, { service, backend }: Names): BackendVie
   const found = actions.backend(service, backend);
   if (found !== undefined) return found;
   const key = backendKey(service, backend);
-  const keys = actions.backends().map((each) => backendKey(each.service, each.name));
-  throw new Refusal(404, `there is no backend ${key}`, didYouMean(key, keys));
+  throw new Refusal(404, `there is no backend ${key}`, didYouMean(key, actions.keys()));
 }
 
 function didYouMean(word: string, candidates: readonly string[]): string {
@@ -268,11 +271,6 @@ function hasChange(actions: BackendActions, names: Names, kind: RuntimeChange['k
 
 /** A warning where a service is left without a backend that could take new connections. */
 function lastOne(actions: BackendActions, leaving: BackendView): string[] {
-  const canTake = ({ state, weight }: BackendView): boolean =>
-    (state === 'up' || state === 'unchecked') && (weight.operator ?? weight.configured) > 0;
-  const others = actions
-    .backends()
-    .filter(({ service, name }) => service === leaving.service && name !== leaving.name);
-  if (others.some(canTake)) return [];
+  if (actions.hasOther(leaving.service, leaving.name)) return [];
   return [`no other backend of ${leaving.service} can take new connections: they will be refused`];
 }

@@ -58,12 +58,25 @@ export class LiteralBackends implements BackendActions {
     this.views = views;
   }
 
-  backends(): readonly BackendView[] {
-    return this.views.map((view) => this.present(view));
+  backends(service?: string): readonly BackendView[] {
+    const views = this.views.filter((view) => service === undefined || view.service === service);
+    return views.map((view) => this.present(view));
+  }
+
+  keys(): readonly string[] {
+    return this.views.map(({ service, name }) => `${service}/${name}`);
+  }
+
+  hasOther(service: string, leaving: string): boolean {
+    const others = this.backends(service).filter(({ name }) => name !== leaving);
+    return others.some(({ state, weight }) => {
+      const isReady = state === 'up' || state === 'unchecked';
+      return isReady && (weight.operator ?? weight.configured) > 0;
+    });
   }
 
   backend(service: string, name: string): BackendView | undefined {
-    return this.backends().find((each) => each.service === service && each.name === name);
+    return this.backends(service).find((each) => each.name === name);
   }
 
   changes(): readonly RuntimeChange[] {

@@ -13,15 +13,12 @@ import type {
   ReasonView,
   ReportView,
 } from './backend-view.ts';
-import { backendKey, type Ids } from './compile-configuration.ts';
-import type { Configuration, ServiceConfiguration } from './config/schema.ts';
 import { drainView } from './drain.ts';
 import { headline, withCause } from './headline.ts';
 import type { Master } from './master.ts';
+import type { RosterService } from './roster.ts';
 
 export interface ViewSources {
-  readonly configuration: Configuration | undefined;
-  readonly ids: Ids;
   readonly master: Master;
   readonly observer: BackendObserver;
   health(key: string): HealthState | undefined;
@@ -29,45 +26,57 @@ export interface ViewSources {
   readonly nowMs: number;
 }
 
-/** All backends, in the order of the configuration. */
-export function backendViews(sources: ViewSources): BackendView[] {
-  const services = sources.configuration?.services ?? [];
+/** All backends, or those of one service, in the order of the configuration. */
+export function backendViews(sources: ViewSources, only?: string): BackendView[] {
+  const services = sources.master.roster.filter(({ name }) => only === undefined || name === only);
   return services.flatMap((service) =>
     service.backends.map((_, n) => backendViewOf(sources, service, n)),
   );
 }
 
-/** One of them; undefined: there is none of this name. */
+/** One of them, made alone: there may be thousands; undefined: there is none of this name. */
 export function findBackendView(
   sources: ViewSources,
   serviceName: string,
   name: string,
 ): BackendView | undefined {
-  const service = sources.configuration?.services.find((each) => each.name === serviceName);
+  const service = sources.master.roster.find((each) => each.name === serviceName);
   const n = service?.backends.findIndex((each) => each.name === name) ?? -1;
   return service === undefined || n < 0 ? undefined : backendViewOf(sources, service, n);
 }
 
-function backendViewOf(
-  sources: ViewSources,
-  service: ServiceConfiguration,
-  n: number,
-): BackendView {
-  const { master, observer, ids, nowMs } = sources;
-  const backend = service.backends[n];
-  const key = backendKey(service.name, backend.name);
+/** Whether some backend of a service but this one could take a new connection. */
+export function hasOtherBackend(sources: ViewSources, service: string, name: string): boolean {
+  const { master, nowMs } = sources;
+  const found = master.roster.find((each) => each.name === service);
+  return (found?.backends ?? []).some(({ name: other, key, configuration }) => {
+    if (other === name) return false;
+    if ((master.operator.weight(key) ?? configuration.weight) === 0) return false;
+    const drain = drainOf(master, key, nowMs);
+    const health = sources.health(key);
+    const state = stateOf(
+      drain,
+      master.report(key),
+      isCurrent(found, master.report(key), nowMs),
+      health,
+    );
+    return state === 'up' || state === 'unchecked';
+  });
+}
+
+function backendViewOf(sources: ViewSources, roster: RosterService, n: number): BackendView {
+  const { master, observer, nowMs } = sources;
+  const { configuration: service } = roster;
+  const { configuration: backend, key, id } = roster.backends[n];
   const outputs = master.output(service.name)?.backends;
   // Nearly always at the same place: the last decision is about the configuration that runs.
   const output =
     outputs?.[n]?.name === backend.name
       ? outputs[n]
       : outputs?.find(({ name }) => name === backend.name);
-  const { reading, rates } = observer.look(ids.backends.get(key) as number);
+  const { reading, rates } = observer.look(id);
   const health = sources.health(key);
   const report = master.report(key);
-  // As the master sees it: what a server says of its health lapses, what it asks for otherwise does not.
-  const isCurrent =
-    report !== undefined && nowMs - report.receivedAtMs <= service.distribution.expiry;
   const drain = drainOf(master, key, nowMs);
   const reasons: ReasonView[] = (output?.reasons ?? []).map((each) => withCause(each, health));
   const asked = output?.connectionLimit;
@@ -81,7 +90,7 @@ function backendViewOf(
     protocol: service.protocol,
     labels: backend.labels,
     isFallback: backend.fallback,
-    state: stateOf(drain, report, isCurrent, health),
+    state: stateOf(drain, report, isCurrent(roster, report, nowMs), health),
     weight: {
       configured: backend.weight,
       operator: master.operator.weight(key) ?? null,
@@ -102,6 +111,16 @@ function backendViewOf(
     rates,
     drain,
   };
+}
+
+/** As the master sees it: what a server says of its health lapses, what it asks for otherwise does not. */
+function isCurrent(
+  service: RosterService | undefined,
+  report: LoadReport | undefined,
+  nowMs: number,
+): boolean {
+  if (report === undefined || service === undefined) return false;
+  return nowMs - report.receivedAtMs <= service.settings.expiryMs;
 }
 
 function drainOf(master: Master, key: string, nowMs: number): DrainView | null {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { DistributionLoop, PERIOD_MS } from './distribution-loop.ts';
+import { DistributionLoop, PASS_PART, PERIOD_MS } from './distribution-loop.ts';
 
 let loop: DistributionLoop | undefined;
 afterEach(() => loop?.stop());
@@ -36,6 +36,28 @@ describe('the loop', () => {
     expect(flips).toHaveLength(2);
     // Timers may fire up to a millisecond early.
     expect(flips[1] - flips[0]).toBeGreaterThanOrEqual(PERIOD_MS - 2);
+  });
+
+  it('leaves time between passes that cost much, also to who asks', async () => {
+    let cpuMs = 0;
+    const begun: number[] = [];
+    loop = new DistributionLoop({
+      log: { info: () => {}, warning: () => {} },
+      inTurn: (task) => task(),
+      cpuMs: () => cpuMs,
+      pass: async () => {
+        cpuMs += 1000;
+        begun.push(performance.now());
+        return false;
+      },
+    });
+    loop.start();
+    await loop.request();
+    // One dear pass may be chance; what it cost on the average counts.
+    expect(loop.periodMs).toBeCloseTo((0.3 * 1000) / PASS_PART);
+    await loop.request();
+    expect(begun[1] - begun[0]).toBeGreaterThanOrEqual(0.3 * (1000 / PASS_PART) - 2);
+    expect(loop.periodMs).toBeCloseTo((0.51 * 1000) / PASS_PART);
   });
 
   it('says once that passes fail, and once that they work again', async () => {

@@ -12,6 +12,11 @@ import { signReport } from '../load/signed-report.ts';
 import { configurationBuffer } from '../memory/double-buffer.ts';
 import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
+import {
+  BACKEND_CONNECTIONS,
+  backendCounters,
+  backendCountersBase,
+} from '../tables/connection-backends.ts';
 import { fileText, runningMemory, serviceText, takeOver } from './control.harness.ts';
 import { ControlProcessor } from './control-processor.ts';
 
@@ -95,6 +100,20 @@ describe('operators’ changes', () => {
     await expect.poll(() => weights().every((weight) => weight > 0), WAIT).toBe(true);
   });
 
+  it('leave somebody, or it is known that they do not', async () => {
+    writeFileSync(file, fileText([serviceText('web', 80, [11, 12, 13])]));
+    const actions = (await start()).backendActions();
+    const others = () => [11, 12, 13].map((host) => actions.hasOther('web', `b${host}`));
+    expect(others()).toEqual([true, true, true]);
+    await Promise.all([
+      actions.drain('web/b12', { deadlineMs: null, atDeadline: 'keep' }, ANN),
+      actions.setWeight('web/b13', 0, ANN),
+    ]);
+    expect(others()).toEqual([false, true, true]);
+    expect(actions.keys()).toEqual(['web/b11', 'web/b12', 'web/b13']);
+    expect(actions.backends('dns')).toEqual([]);
+  });
+
   it('a drain is over when nothing is open any more', async () => {
     writeFileSync(file, fileText([serviceText('web', 80, [11, 12])]));
     const actions = (await start()).backendActions();
@@ -130,6 +149,24 @@ describe('health checks', () => {
     writeFileSync(alive, '');
     await expect.poll(() => weights()[0] > 0, WAIT).toBe(true);
     expect(logged.filter((line) => line.startsWith('web/b11 is down'))).toHaveLength(1);
+  });
+
+  it('who was seen to be dead is held when control begins again, by observation alone too', async () => {
+    const rest = 'passive-health: { unanswered: 3, window: 5s, hold: 60s }, panic-threshold: 0,';
+    writeFileSync(file, fileText([serviceText('web', 80, [11, 12], rest)]));
+    const first = await start();
+    const begun = backendCounters(backendCountersBase(memory, 0), 0) + BACKEND_CONNECTIONS;
+    const flood = setInterval(() => {
+      memory.doubles[begun] += 5;
+    }, 100);
+    await expect.poll(() => weights()[0], WAIT).toBe(0);
+    clearInterval(flood);
+    await first.stop();
+    const second = await start();
+    expect(weights()[0]).toBe(0);
+    const { health } = second.backendActions().backend('web', 'b11') ?? {};
+    expect(health).toMatchObject({ status: 'down' });
+    expect(health?.heldForMs).toBeGreaterThan(10_000);
   });
 
   it('a dead server takes nothing when control begins again, nor when a reload brings it', async () => {

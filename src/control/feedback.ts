@@ -6,14 +6,25 @@
 
 import { monotonicMsUnwrapped } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
-import { HealthChecker, type HealthState, type HealthTarget } from '../health/checker.ts';
+import {
+  HealthChecker,
+  type HealthMemory,
+  type HealthState,
+  type HealthTarget,
+  type PassiveCounts,
+} from '../health/checker.ts';
 import { runtimeBuffer } from '../memory/double-buffer.ts';
 import { HEADER_RUNTIME_LENGTH_A, RUNTIME_STATE_SIZE } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import { BackendObserver } from './backend-observer.ts';
 import type { BackendView, RuntimeChange } from './backend-view.ts';
-import { backendViews, findBackendView, type ViewSources } from './backend-views.ts';
-import { backendKey, type Decisions, type Ids } from './compile-configuration.ts';
+import {
+  backendViews,
+  findBackendView,
+  hasOtherBackend,
+  type ViewSources,
+} from './backend-views.ts';
+import type { Decisions, Ids } from './compile-configuration.ts';
 import { compileHealthTargets } from './compile-health.ts';
 import type { Configuration } from './config/schema.ts';
 import { DistributionLoop } from './distribution-loop.ts';
@@ -49,7 +60,7 @@ export class Feedback {
   private readonly place: MemoryText;
   private configuration: Configuration | undefined;
   private ids: Ids = { services: new Map(), backends: new Map() };
-  private previousHealth: Readonly<Record<string, 'up' | 'down'>> = {};
+  private previousHealth: ReadonlyMap<string, HealthMemory> = new Map();
   /** A publication has failed: the table does not say what the master has decided. */
   private isUnpublished = false;
   private hadRoom = true;
@@ -64,9 +75,8 @@ export class Feedback {
       random: Math.random,
       onChange: (state, before) => this.onHealth(state, before),
     });
-    this.health = new ExpectedHealth((key) => this.checker.state(key));
-    const health = (key: string): HealthState | undefined => this.health.state(key);
-    this.master = new Master({ observer: this.observer, log, health });
+    this.health = new ExpectedHealth(this.checker);
+    this.master = new Master({ observer: this.observer, log, health: this.health });
     this.sources = new LoadSources({ sink: this.master, log, configurationFile });
     this.loop = new DistributionLoop({
       log,
@@ -79,13 +89,13 @@ export class Feedback {
 
   /** Takes over what a killed predecessor knew; before the first configuration. */
   restore(): void {
-    const { operator, master, health } = readRuntimeState(this.place.read());
+    const { operator, master, health } = readRuntimeState(this.place.readBytes());
     this.master.operator = operator;
     this.master.restore(master);
     this.sources.restore(master.reports);
     this.previousHealth = health;
     // Where nothing is known of health, those that are there are used until their checks say otherwise.
-    if (Object.keys(health).length > 0) this.master.awaitChecks();
+    if (health.size > 0) this.master.awaitChecks();
   }
 
   /** Reads what a configuration needs beside itself. @throws WeirError; nothing has changed then */
@@ -113,7 +123,7 @@ export class Feedback {
     const targets = this.targetsOf(configuration);
     this.checker.setTargets(targets);
     this.health.follow(targets);
-    this.previousHealth = {};
+    this.previousHealth = new Map();
     await this.sources.apply(prepared);
     this.save();
   }
@@ -143,8 +153,13 @@ export class Feedback {
     }
   }
 
-  views(): BackendView[] {
-    return backendViews(this.viewSources());
+  /** Of all backends, or of those of one service. */
+  views(service?: string): BackendView[] {
+    return backendViews(this.viewSources(), service);
+  }
+
+  hasOther(service: string, name: string): boolean {
+    return hasOtherBackend(this.viewSources(), service, name);
   }
 
   view(service: string, name: string): BackendView | undefined {
@@ -152,12 +167,15 @@ export class Feedback {
   }
 
   changes(): RuntimeChange[] {
-    const configured = new Map(
-      this.configuration?.services.flatMap((service) =>
-        service.backends.map(({ name, weight }) => [backendKey(service.name, name), weight]),
-      ),
-    );
-    return this.master.operator.list((key) => configured.get(key));
+    const { operator, roster } = this.master;
+    const changed = new Set(operator.backends);
+    const configured = new Map<string, number>();
+    for (const { backends } of changed.size === 0 ? [] : roster) {
+      for (const { key, configuration } of backends) {
+        if (changed.has(key)) configured.set(key, configuration.weight);
+      }
+    }
+    return operator.list((key) => configured.get(key));
   }
 
   /** What the load sources have accepted and rejected. */
@@ -167,8 +185,6 @@ export class Feedback {
 
   private viewSources(): ViewSources {
     return {
-      configuration: this.configuration,
-      ids: this.ids,
       master: this.master,
       observer: this.observer,
       health: (key) => this.health.state(key),
@@ -179,16 +195,10 @@ export class Feedback {
   /** One beat. @returns whether the table was flipped */
   private async pass(nowMs: number): Promise<boolean> {
     if (this.configuration === undefined) return false;
-    this.observer.observe(this.ids.backends.values(), nowMs);
-    for (const [key, id] of this.ids.backends) {
-      if (this.health.state(key) === undefined) continue;
-      const { connections, answered, refused, resets } = this.observer.look(id).reading;
-      this.checker.observe(key, {
-        begun: connections,
-        answered: answered - refused,
-        refused,
-        resets: Math.max(0, resets - refused),
-      });
+    this.observer.observe(nowMs);
+    for (const { configuration, backends } of this.master.roster) {
+      if (configuration['passive-health'] === undefined) continue;
+      for (const { key, id } of backends) this.checker.observe(key, this.passiveCounts(id));
     }
     this.stepDrains(nowMs);
     const { decisions, changed } = this.master.decide(nowMs);
@@ -198,6 +208,16 @@ export class Feedback {
     await this.options.publish(decisions);
     this.isUnpublished = false;
     return true;
+  }
+
+  private passiveCounts(id: number): PassiveCounts {
+    const { connections, answered, refused, resets } = this.observer.look(id).reading;
+    return {
+      begun: connections,
+      answered: answered - refused,
+      refused,
+      resets: Math.max(0, resets - refused),
+    };
   }
 
   private stepDrains(nowMs: number): void {
@@ -226,7 +246,7 @@ export class Feedback {
     return {
       tcp: found.tcp,
       udp: found.udp,
-      begun: this.observer.look(id).reading.connections,
+      begun: this.observer.begun(id),
       takesNewConnections: (output?.weight ?? 1) > 0 || this.options.isFlipUnderWay(),
       states: found.states,
       ...(isAny && { idlestMs: found.idlestMs, oldestMs: found.oldestMs }),
@@ -242,25 +262,35 @@ export class Feedback {
   }
 
   private targetsOf(configuration: Configuration): HealthTarget[] {
-    return compileHealthTargets(configuration, (key) => this.previousHealth[key]);
+    return compileHealthTargets(configuration, (key) => this.previousHealth.get(key));
   }
 
   /** Writes what must not be forgotten. */
   private save(): void {
-    const health: Record<string, 'up' | 'down'> = {};
-    for (const key of this.ids.backends.keys()) {
-      if (this.health.state(key) === undefined) continue;
-      const status = this.master.healthOf(key);
-      if (status !== 'unchecked') health[key] = status;
-    }
-    const state = { operator: this.master.operator, master: this.master.memory, health };
-    const hasRoom = writeRuntimeState(this.place, state);
+    const { master } = this;
+    const hasRoom = writeRuntimeState(this.place, {
+      operator: master.operator,
+      services: master.roster,
+      memory: (service) => master.memory(service),
+      report: (key) => master.report(key),
+      health: (key) => this.healthMemory(key),
+    });
     if (!hasRoom && this.hadRoom) {
       this.options.log.warning(
-        'what load reports have taught does not fit into main memory: should control be killed, ' +
-          'weights begin as configured; operators’ changes are kept, and health if it fits',
+        'what servers report in words does not fit into main memory: should control be killed, the ' +
+          'reports are waited for anew',
       );
     }
     this.hadRoom = hasRoom;
+  }
+
+  /** Who is used although no check has said anything yet is used by the next control processor, too. */
+  private healthMemory(key: string): HealthMemory | undefined {
+    const status = this.health.status(key);
+    if (status === undefined) return undefined;
+    if (status !== 'unchecked') return this.health.memory(key);
+    if (this.master.healthOf(key) !== 'up') return undefined;
+    const sinceMs = this.health.state(key)?.sinceMs ?? 0;
+    return { status: 'up', sinceMs, flaps: 0, flapLevel: 0 };
   }
 }

@@ -2,6 +2,7 @@
 // operators, and the decisions that come out. What the weights are is the synthesis' own tests' matter.
 
 import { describe, expect, it } from 'vitest';
+import type { ServiceMemory } from '../distribution/synthesis.ts';
 import type { HealthState } from '../health/checker.ts';
 import type { LoadReport } from '../load/load-report.ts';
 import type { MainMemory } from '../memory/region.ts';
@@ -46,7 +47,7 @@ function setUp(rest = '', memory: MainMemory = runningMemory()) {
   const master = new Master({
     observer: new BackendObserver(memory),
     log,
-    health: (key) => states.get(key),
+    health: { state: (key) => states.get(key), status: (key) => states.get(key)?.status },
   });
   const configuration = parsed(fileText([serviceText('web', 80, [11, 12, 13], rest)]));
   const keys = ['web/b11', 'web/b12', 'web/b13'];
@@ -210,7 +211,9 @@ describe('Master', () => {
     const before = first.weights(60_000);
     expect(before[0]).toBeLessThan(before[1]);
     const second = setUp('distribution: { algorithm: even-load },', first.memory);
-    second.master.restore(JSON.parse(JSON.stringify(first.master.memory)));
+    const web = first.master.memory('web') as ServiceMemory;
+    const reports = first.keys.map((key) => first.master.report(key) as LoadReport);
+    second.master.restore(JSON.parse(JSON.stringify({ services: { web }, reports })));
     expect(second.weights(60_001)).toEqual(before);
   });
 });

@@ -10,27 +10,25 @@
 import type { Log } from '../base/log.ts';
 import type { BackendInput, BackendOutput, ServiceMemory } from '../distribution/synthesis.ts';
 import { type ServiceOutput, synthesize } from '../distribution/synthesis.ts';
-import type { HealthState } from '../health/checker.ts';
+import type { HealthState, HealthStatus } from '../health/checker.ts';
 import type { LoadReport, ReportSink } from '../load/load-report.ts';
 import type { BackendObserver } from './backend-observer.ts';
-import {
-  type BackendDecision,
-  backendKey,
-  type Decisions,
-  type Ids,
-} from './compile-configuration.ts';
-import { compileDistribution } from './compile-health.ts';
-import type { Configuration, ServiceConfiguration } from './config/schema.ts';
+import type { BackendDecision, Decisions, Ids } from './compile-configuration.ts';
+import type { Configuration } from './config/schema.ts';
 import { drainEndsConnections } from './drain.ts';
 import { headline } from './headline.ts';
 import { OperatorChanges } from './operator-changes.ts';
 import { isSpokenFor, speakersOf } from './report-speakers.ts';
+import { type Roster, type RosterBackend, type RosterService, rosterOf } from './roster.ts';
 
 export interface MasterParts {
   readonly observer: BackendObserver;
   readonly log: Pick<Log, 'info' | 'warning'>;
-  /** What the health checks say; undefined: the backend is not checked. */
-  health(key: string): HealthState | undefined;
+  readonly health: {
+    /** What the health checks say; undefined: the backend is not checked. */
+    state(key: string): HealthState | undefined;
+    status(key: string): HealthStatus | undefined;
+  };
 }
 
 /** What is kept beyond the death of control. */
@@ -40,19 +38,18 @@ export interface MasterMemory {
   readonly reports: readonly LoadReport[];
 }
 
-type BackendConfiguration = ServiceConfiguration['backends'][number];
-
 /** As many changes of weights are named in one line of the log; the others are counted. */
 const NAMED_IN_A_LINE = 10;
 
 export class Master implements ReportSink {
   private readonly parts: MasterParts;
-  private configuration: Configuration | undefined;
+  /** What runs. */
+  roster: Roster = [];
   private ids: Ids = { services: new Map(), backends: new Map() };
   private readonly reports = new Map<string, LoadReport>();
   private readonly outputs = new Map<string, ServiceOutput>();
   private memories = new Map<string, ServiceMemory>();
-  private ending = new Map<string, boolean>();
+  private ending: ReadonlySet<string> = new Set();
   /** Backends that were there when weir started: they are used until their checks say otherwise. */
   private trusted: ReadonlySet<string> | undefined;
   /** What operators have changed. */
@@ -64,8 +61,9 @@ export class Master implements ReportSink {
 
   /** What runs from now on; what is known of services and backends that keep their names is kept. */
   useConfiguration(configuration: Configuration, ids: Ids): void {
-    this.configuration = configuration;
+    this.roster = rosterOf(configuration, ids);
     this.ids = ids;
+    this.parts.observer.follow(ids.backends.values());
     this.trusted ??= new Set(ids.backends.keys());
     const services = new Set(configuration.services.map(({ name }) => name));
     this.forgetReports(configuration);
@@ -107,9 +105,9 @@ export class Master implements ReportSink {
     return this.outputs.get(service);
   }
 
-  /** Plain JSON, for a successor. */
-  get memory(): MasterMemory {
-    return { services: Object.fromEntries(this.memories), reports: [...this.reports.values()] };
+  /** What a successor must know of a service; undefined: nothing has been decided about it. */
+  memory(service: string): ServiceMemory | undefined {
+    return this.memories.get(service);
   }
 
   /** Goes on where a killed control processor stopped; before the first decision. */
@@ -125,13 +123,13 @@ export class Master implements ReportSink {
    */
   decide(nowMs: number): { decisions: Decisions; changed: boolean } {
     const decisions = new Map<string, BackendDecision>();
-    const ending = new Map<string, boolean>();
+    const ending = new Set<string>();
     let changed = false;
-    for (const service of this.configuration?.services ?? []) {
+    for (const service of this.roster) {
       const before = this.outputs.get(service.name);
       const output = synthesize(
-        compileDistribution(service),
-        service.backends.map((backend) => this.input(service, backend)),
+        service.settings,
+        service.backends.map((backend) => this.input(backend)),
         this.memories.get(service.name),
         nowMs,
       );
@@ -139,63 +137,59 @@ export class Master implements ReportSink {
       this.memories.set(service.name, output.next);
       if (output.changed) changed = true;
       this.logChange(service, before, output);
-      for (const backend of output.backends) {
-        const key = backendKey(service.name, backend.name);
+      // One output for each input, in the same order.
+      service.backends.forEach(({ key }, n) => {
+        const backend = output.backends[n];
         const endsConnections = this.endsConnections(service, key, backend, nowMs);
-        if (endsConnections !== (this.ending.get(key) ?? false)) changed = true;
-        ending.set(key, endsConnections);
+        if (endsConnections !== this.ending.has(key)) changed = true;
+        if (endsConnections) ending.add(key);
         const { weight, connectionLimit } = backend;
         decisions.set(key, { weight, endsConnections, connectionLimit });
-      }
+      });
     }
     this.ending = ending;
     return { decisions, changed };
   }
 
-  private input(service: ServiceConfiguration, backend: BackendConfiguration): BackendInput {
-    const { name } = backend;
-    const key = backendKey(service.name, name);
-    const id = this.ids.backends.get(key) as number;
-    const { reading, answerTimeMs } = this.parts.observer.look(id);
-    const operatorWeight = this.operator.weight(key);
-    const report = this.reports.get(key);
+  private input({ configuration, name, key, id }: RosterBackend): BackendInput {
+    const { observer } = this.parts;
     return {
       name,
-      configuredWeight: backend.weight,
-      isFallback: backend.fallback,
+      configuredWeight: configuration.weight,
+      operatorWeight: this.operator.weight(key),
+      isFallback: configuration.fallback,
       health: this.healthOf(key),
       administrative: this.operator.drain(key) === undefined ? 'ready' : 'drain',
-      activeConnections: Math.max(0, reading.open),
-      begunConnections: reading.connections,
-      ...(operatorWeight !== undefined && { operatorWeight }),
-      ...(report && { report }),
-      ...(answerTimeMs !== undefined && { answerTimeMs }),
+      activeConnections: observer.active(id),
+      begunConnections: observer.begun(id),
+      report: this.reports.get(key),
+      answerTimeMs: observer.answerTimeMs(id),
     };
   }
 
   /** A newcomer of a reload has to pass a check first; who was there at the start has not. */
   healthOf(key: string): BackendInput['health'] {
-    const status = this.parts.health(key)?.status ?? 'up';
+    const status = this.parts.health.status(key) ?? 'up';
     return status === 'unchecked' && this.trusted?.has(key) ? 'up' : status;
   }
 
   /** Whether the connections of a backend are not to go on: its drain is over, or it is dead. */
   private endsConnections(
-    service: ServiceConfiguration,
+    { configuration }: RosterService,
     key: string,
     { weight }: BackendOutput,
     nowMs: number,
   ): boolean {
     const drain = this.operator.drain(key);
     if (drain !== undefined && drainEndsConnections(drain.order, nowMs)) return true;
-    if (service['on-down'] === 'keep') return false;
+    if (configuration['on-down'] === 'keep') return false;
     // In a panic also who seems dead is used: what it has goes on.
-    return weight === 0 && this.parts.health(key)?.status === 'down';
+    return weight === 0 && this.parts.health.status(key) === 'down';
   }
 
   /** One line per decision that changes anything. */
   private logChange(
-    { name }: ServiceConfiguration,
+    { name, backends }: RosterService,
     before: ServiceOutput | undefined,
     now: ServiceOutput,
   ): void {
@@ -208,15 +202,20 @@ export class Master implements ReportSink {
     if (now.usesFallback !== (before?.usesFallback ?? false)) {
       log.warning(`${name}: the fallback ${now.usesFallback ? 'takes over' : 'is relieved'}`);
     }
-    const weights = new Map(before?.backends.map((backend) => [backend.name, backend]));
-    const moved = now.backends.flatMap((backend) => {
-      const old = weights.get(backend.name);
-      return old === undefined || !hasMoved(old, backend) ? [] : [{ old, backend }];
+    if (before === undefined || !now.changed) return;
+    const olds = before.backends;
+    let byName: Map<string, BackendOutput> | undefined;
+    const moved = now.backends.flatMap((backend, n) => {
+      let old: BackendOutput | undefined = olds[n];
+      if (old?.name !== backend.name) {
+        byName ??= new Map(olds.map((each) => [each.name, each]));
+        old = byName.get(backend.name);
+      }
+      return old === undefined || !hasMoved(old, backend) ? [] : [{ old, backend, n }];
     });
     if (moved.length === 0) return;
-    const named = moved.slice(0, NAMED_IN_A_LINE).map(({ old, backend }) => {
-      const health = this.parts.health(backendKey(name, backend.name));
-      const why = headline(backend.reasons, health);
+    const named = moved.slice(0, NAMED_IN_A_LINE).map(({ old, backend, n }) => {
+      const why = headline(backend.reasons, this.parts.health.state(backends[n].key));
       return `${backend.name} ${shown(old)} → ${shown(backend)} (${why})`;
     });
     const more = moved.length - named.length;

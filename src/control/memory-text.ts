@@ -27,21 +27,37 @@ export class MemoryText {
 
   /** The published text; undefined: none yet. */
   read(): string | undefined {
+    const bytes = this.readBytes();
+    return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8');
+  }
+
+  /** The same as it lies in main memory, until the next but one is published. */
+  readBytes(): Uint8Array | undefined {
     const { generation } = this;
     if (generation === 0) return undefined;
     const start = this.buffer.activeOffset(generation);
     const length = this.memory.header(this.lengthWord + (generation & 1));
-    return Buffer.from(this.memory.buffer, start, length).toString('utf8');
+    return this.memory.bytes.subarray(start, start + length);
   }
 
   /** Writes the standby buffer; `publish` makes it the active one. At most `capacity` bytes. */
   write(bytes: Uint8Array): void {
-    const standby = (this.generation + 1) & 1;
-    this.memory.bytes.set(bytes, this.buffer.standbyOffset());
-    this.memory.setHeader(this.lengthWord + standby, bytes.length);
+    this.standby().set(bytes);
+    this.setLength(bytes.length);
   }
 
-  publish(): void {
+  /** The standby buffer, to be written in place: what is written so is published with its length. */
+  standby(): Uint8Array {
+    const start = this.buffer.standbyOffset();
+    return this.memory.bytes.subarray(start, start + this.capacity);
+  }
+
+  publish(length?: number): void {
+    if (length !== undefined) this.setLength(length);
     this.buffer.publish();
+  }
+
+  private setLength(length: number): void {
+    this.memory.setHeader(this.lengthWord + ((this.generation + 1) & 1), length);
   }
 }

@@ -11,7 +11,9 @@ import type { DrainRequest, Operation } from './operator-changes.ts';
 export function backendOperations(feedback: Feedback, log: Pick<Log, 'info'>): BackendActions {
   const operator = () => feedback.master.operator;
   return {
-    backends: () => feedback.views(),
+    backends: (service) => feedback.views(service),
+    keys: () => feedback.master.roster.flatMap(({ backends }) => backends.map(({ key }) => key)),
+    hasOther: (service, name) => feedback.hasOther(service, name),
     backend: (service, name) => feedback.view(service, name),
     changes: () => feedback.changes(),
     async drain(backend: string, request: DrainRequest, operation: Operation) {
