@@ -15,6 +15,7 @@ import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
 import { PROTOCOL_TEMPLATE_TCP, PROTOCOL_TEMPLATE_UDP } from '../tables/connection-record.ts';
 import { type ConnectionTable, NOT_FOUND, PUBLISHED } from '../tables/connection-table.ts';
+import { poolHas } from '../tables/rule-table.ts';
 import { PROTOCOL_TCP } from '../wire/ipv4.ts';
 import { type BackendRoom, TAKES_NONE } from './backend-room.ts';
 import type { BackendChooser } from './choose-backend.ts';
@@ -105,16 +106,8 @@ export class Persistence {
     if (table.isBackendValid(words, configuration, backend) === 0) return false;
     if (table.backendService(words, configuration, backend) !== service) return false;
     if (this.room.ask(configuration, backend) === TAKES_NONE) return false;
-    return chooser.poolNumber === 0 || this.isInPool(configuration, chooser.pool, backend);
-  }
-
-  /** Rules may have changed. Pools of rules are parts of a service, so this is short. @hot */
-  private isInPool(configuration: number, pool: number, backend: number): boolean {
-    const count = table.poolBackendCount(this.words, pool);
-    for (let n = 0; n < count; n++) {
-      if (table.poolBackend(this.words, configuration, pool, n) === backend) return true;
-    }
-    return false;
+    // Rules may have changed.
+    return chooser.poolNumber === 0 || poolHas(words, configuration, chooser.pool, backend);
   }
 }
 

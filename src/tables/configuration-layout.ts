@@ -36,7 +36,8 @@
 //                 20 pool number: 1, 2, … within the service; 0 is the service's own
 //
 // The four words 6…9 of a service and 16…19 of a rule are a *pool*: the backends that one choice is
-// made among. Lists hold all of a pool's backends, selection tables those that have a weight.
+// made among. Lists hold all of a pool's backends, selection tables those that have a weight. A service's list
+// is in the order of the configuration, that of a rule's pool in ascending order.
 //
 // An id of which `valid` is 0 is unused: a connection record may still name it after a reload.
 

@@ -317,7 +317,7 @@ export function poolBackendCount(words: Int32Array, pool: number): number {
   return words[pool + POOL_BACKEND_COUNT];
 }
 
-/** Id of a pool's n-th backend, in the order of the configuration. @hot */
+/** Id of a pool's n-th backend, in the order of its list. @hot */
 export function poolBackend(words: Int32Array, base: number, pool: number, n: number): number {
   return words[base + words[pool + POOL_LIST_OFFSET] + n];
 }

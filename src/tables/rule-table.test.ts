@@ -2,7 +2,7 @@
 // refused before the first word is written.
 
 import { describe, expect, it } from 'vitest';
-import { CONFIGURATION_TABLE_SIZE } from '../memory/layout.ts';
+import { CONFIGURATION_TABLE_SIZE, MAX_BACKENDS } from '../memory/layout.ts';
 import * as table from './configuration-table.ts';
 import {
   type ConfigurationInput,
@@ -115,6 +115,19 @@ describe('rules', () => {
     expect(positions(rules.rulePool(all))).toEqual([5, 6, 7]);
     expect(lines(rules.rulePool(all))).toEqual([5, 6, 7]);
     expect(positions(table.servicePool(BASE, 1))).toEqual([5, 6, 7]);
+  });
+
+  it('know which backends their pool has, however they are ordered and however many', () => {
+    const many = Array.from({ length: 5000 }, (_, n) => 4 + ((n * 7) % 5000) * 3);
+    for (const ids of [[], [9], [9, 4], [30, 7, 12, 9, 4, 100], many]) {
+      const pools = [{ selection: Int32Array.from(ids.slice(0, 1)), backends: ids }];
+      const own = ids.map((id) => backend(id));
+      write(service(0, { backends: own, pools, rules: [{ pool: 1 }] }));
+      const pool = rules.rulePool(rules.ruleRecord(BASE, 0));
+      const has = (id: number) => rules.poolHas(WORDS, BASE, pool, id);
+      const found = Array.from({ length: MAX_BACKENDS }, (_, id) => id).filter(has);
+      expect(found).toEqual(ids.toSorted((a, b) => a - b));
+    }
   });
 
   it.each<[string, Partial<ServiceInput>]>([

@@ -7,6 +7,8 @@
 // the first in the highest place.
 
 import {
+  poolBackend,
+  poolBackendCount,
   RULE_CLIENT_MASK,
   RULE_CLIENT_NETWORK,
   RULE_CLIENT_PORTS,
@@ -85,8 +87,8 @@ export function ruleHasPayloadByte(
   byte: number,
 ): number {
   const shift = 24 - ((n & 3) << 3);
-  const value = words[rule + RULE_PAYLOAD_VALUE + (n >> 2)] >>> shift;
-  const mask = words[rule + RULE_PAYLOAD_MASK + (n >> 2)] >>> shift;
+  const value = words[rule + RULE_PAYLOAD_VALUE + (n >> 2)] >> shift;
+  const mask = words[rule + RULE_PAYLOAD_MASK + (n >> 2)] >> shift;
   return ((byte ^ value) & mask & 0xff) === 0 ? 1 : 0;
 }
 
@@ -98,4 +100,18 @@ export function rulePoolNumber(words: Int32Array, rule: number): number {
 /** The pool in which the rule has the backend chosen, for the accessors of pools. @hot */
 export function rulePool(rule: number): number {
   return (rule + RULE_POOL) | 0;
+}
+
+/** Whether a rule's pool has a backend: its list is in ascending order, so a dozen looks do. @hot */
+export function poolHas(words: Int32Array, base: number, pool: number, backend: number): boolean {
+  let first = 0;
+  let end = poolBackendCount(words, pool);
+  while (first < end) {
+    const middle = (first + end) >> 1;
+    const found = poolBackend(words, base, pool, middle);
+    if (found === backend) return true;
+    if (found < backend) first = (middle + 1) | 0;
+    else end = middle;
+  }
+  return false;
 }

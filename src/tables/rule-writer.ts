@@ -4,7 +4,8 @@
 //
 // A rule has one record for each of its client networks, one after the other: since the first match
 // decides, it is the same as one record with all of them. Rules that name the same pool share its
-// selection table. A pool's list of backends stands in the selection pool, behind its selection.
+// selection table. A pool's list of backends stands in the selection pool, behind its selection, in
+// ascending order: whether a backend is in it is asked for every connection of a client that is kept.
 
 import { assert } from '../base/assert.ts';
 import * as table from './configuration-table.ts';
@@ -106,7 +107,7 @@ export function writePools(
   for (const { selection, backends } of service.pools ?? []) {
     const list = next + selection.length;
     words.set(selection, base + next);
-    words.set(backends, base + list);
+    words.set(Int32Array.from(backends).sort(), base + list);
     pools.push(Int32Array.of(next, selection.length, list, backends.length));
     next = list + backends.length;
   }
