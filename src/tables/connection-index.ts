@@ -66,6 +66,18 @@ function secondHash(hash: number): number {
   return h ^ (h >>> 15);
 }
 
+/**
+ * Whether two lines bear the same key. Compares all of it, whatever the first words say: a branch that is
+ * hardly ever taken is met after its function has been made fast, which throws the fast code away. @hot
+ */
+function bearSameKey(words: Int32Array, line: number, other: number): boolean {
+  const source = words[line + LINE_SOURCE] ^ words[other + LINE_SOURCE];
+  const destination = words[line + LINE_DESTINATION] ^ words[other + LINE_DESTINATION];
+  const ports = words[line + LINE_PORTS] ^ words[other + LINE_PORTS];
+  const protocol = protocolOf(words[line + LINE_PORT] ^ words[other + LINE_PORT]);
+  return (source | destination | ports | protocol) === 0;
+}
+
 export class ConnectionIndex {
   private readonly words: Int32Array;
   private readonly seed: number;
@@ -281,14 +293,7 @@ export class ConnectionIndex {
       if (record === entry >>> 1) continue;
       const other = (record << 1) | ((slot >>> 24) & 1);
       const line = this.lines + (other << LINE_SHIFT);
-      if (
-        words[line + LINE_SOURCE] !== words[own + LINE_SOURCE] ||
-        words[line + LINE_PORTS] !== words[own + LINE_PORTS] ||
-        words[line + LINE_DESTINATION] !== words[own + LINE_DESTINATION] ||
-        protocolOf(words[line + LINE_PORT]) !== protocolOf(words[own + LINE_PORT])
-      ) {
-        continue;
-      }
+      if (!bearSameKey(words, line, own)) continue;
       const life = Atomics.load(words, this.lines + (record << RECORD_SHIFT) + LINE_LIFE);
       if ((life & LIFE_FOUND) === LIFE_LIVE) return other;
       const state = life & LIFE_STATE;
