@@ -14,6 +14,7 @@
 //   routing table        fixed             2 (A, B)             control, never the active one
 //   neighbor table       64 B              NEIGHBORS            switching processors (version word)
 //   backend counters     128 B × BACKENDS  processors           that switching processor
+//   service gauges       16 B × SERVICES   processors           that switching processor
 //   connection bitmap    1 bit             connections          switching processors (atomic)
 //   connection index     64 B              buckets              switching processors (compare-and-swap)
 //   connection records   128 B             connections          switching processors (see tables/)
@@ -33,7 +34,7 @@ import { assert } from '../base/assert.ts';
 /** 'WEIR' in the first word. */
 export const MAGIC = 0x52494557;
 /** Raised whenever the meaning of any byte of main memory changes. */
-export const LAYOUT_VERSION = 5;
+export const LAYOUT_VERSION = 6;
 
 export const CACHE_LINE_SIZE = 64;
 export const MAX_PROCESSORS = 64;
@@ -64,6 +65,8 @@ export const APPLICATION_SHARE_SIZE = 1024;
 export const APPLICATION_TABLE_SIZE = 1 << 20;
 export const NEIGHBOR_SIZE = 64;
 export const BACKEND_COUNTERS_SIZE = 128;
+/** Connections open of a service, in two books (tables/connection-gauges.ts). */
+export const SERVICE_GAUGES_SIZE = 16;
 export const BUCKET_SIZE = 64;
 export const BUCKET_SLOTS = 16;
 export const CONNECTION_SIZE = 128;
@@ -220,6 +223,7 @@ export interface Layout extends MemorySizes {
   readonly routingTable: number;
   readonly neighborTable: number;
   readonly backendCounters: number;
+  readonly serviceGauges: number;
   readonly connectionBitmap: number;
   readonly connectionIndex: number;
   /** Buckets of the connection index: a power of two; two entries a connection fill it at most 3/4. */
@@ -313,6 +317,7 @@ function placeSections(sizes: MemorySizes): Layout {
     routingTable: section(ROUTING_TABLE_SIZE * 2),
     neighborTable: section(NEIGHBOR_SIZE * MAX_NEIGHBORS),
     backendCounters: section(BACKEND_COUNTERS_SIZE * MAX_BACKENDS * processors),
+    serviceGauges: section(SERVICE_GAUGES_SIZE * MAX_SERVICES * processors),
     connectionBitmap: section(alignUp(Math.ceil(connections / 8), CACHE_LINE_SIZE)),
     connectionIndex: section(BUCKET_SIZE * connectionBuckets),
     connectionRecords: section(CONNECTION_SIZE * connections),

@@ -2,10 +2,9 @@
 // room again. Which backends are skipped under each scheduler: choose-backend.test.ts.
 
 import { describe, expect, it } from 'vitest';
-import { Choosers, SERVICE, serviceWith } from '../../test/support/choosers.ts';
 import { B1, B2, EXT, INT, play, SwitchBench, service } from '../../test/support/switch-bench.ts';
 import { ACK, answer, query, request, SYN } from '../../test/support/switch-packets.ts';
-import * as table from '../tables/configuration-table.ts';
+import { readCounters } from '../memory/counters.ts';
 
 const two = (limits: (number | undefined)[]) =>
   [B1, B2].map((address, i) => {
@@ -67,21 +66,35 @@ describe('of a service', () => {
     expect(reasons).toEqual(['new-connection', 'reset-limit', 'service-limit']);
   });
 
-  it('sums a large service seldom, and counts on by itself in between', () => {
-    const weights = new Array<number>(2000).fill(1);
-    const service = serviceWith(table.SCHEDULER_ROUND_ROBIN, weights, { connectionLimit: 10 });
-    const choosers = new Choosers(2, service);
-    const [room] = choosers.rooms;
-    const hasRoom = (ms: number) => room.serviceHasRoom(choosers.configuration, SERVICE, ms);
-    choosers.open(0, 1999, 8);
-    expect(hasRoom(1000)).toBe(true);
-    room.began(SERVICE);
-    expect(hasRoom(1001)).toBe(true);
-    room.began(SERVICE);
-    expect(hasRoom(1001)).toBe(false);
-    // 2000 backends of two processors may be summed every 15 ms.
-    expect(hasRoom(1015)).toBe(false);
-    expect(hasRoom(1016)).toBe(true);
+  it('is not passed by what several processors begin in the same moment', async () => {
+    const queues = [
+      [0, 1],
+      [0, 1],
+    ];
+    const many = Array.from({ length: 300 }, (_, i) => {
+      return { name: `b${i}`, address: `10.2.0.${2 + (i % 250)}`, port: 8080 + ((i / 250) | 0) };
+    });
+    const bench = await create([web({ 'connection-limit': 8, backends: many })], { queues });
+    for (let sourcePort = 1; sourcePort <= 24; sourcePort++) {
+      bench.inject(request({ ...SYN, sourcePort }), EXT, sourcePort & 1);
+    }
+    bench.settle();
+    const { single, reasons } = readCounters(bench.memory);
+    expect([single.connectionsInserted, reasons['reset-limit']]).toEqual([8, 16]);
+  });
+
+  it('counts also connections to backends that are configured no longer', async () => {
+    const [first, second] = two([]);
+    const limited = (backends: object[]) => web({ 'connection-limit': 2, backends });
+    const bench = await create([limited([first])]);
+    expect([1, 2].map((port) => connect(bench, port))).toEqual([
+      'new-connection',
+      'new-connection',
+    ]);
+    await bench.publish({ services: [limited([second])] });
+    expect(connect(bench, 3)).toBe('reset-limit');
+    end(bench, 1);
+    expect(connect(bench, 4)).toBe('new-connection');
   });
 });
 

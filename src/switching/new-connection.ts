@@ -7,12 +7,13 @@ import { Prng } from '../base/prng.ts';
 import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
 import {
+  BACKEND_FULL,
   type ConnectionTable,
   INDEX_FULL,
   NOT_FOUND,
   PUBLISHED,
   RACE,
-  TUPLE_IN_USE,
+  SERVICE_FULL,
 } from '../tables/connection-table.ts';
 import * as checksum from '../wire/checksum.ts';
 import { BackendRoom, HAS_ROOM } from './backend-room.ts';
@@ -54,7 +55,7 @@ export class NewConnection {
   begin(context: PacketContext, configuration: number, nowMs: number): number {
     const { view, words, room, chooser } = this;
     const { service, source, ports } = context;
-    if (!room.serviceHasRoom(configuration, service, nowMs)) return reasons.SERVICE_LIMIT;
+    if (!room.serviceHasRoom(configuration, service)) return reasons.SERVICE_LIMIT;
     const rule = matchRule(view, words, configuration, context);
     chooser.usePool(configuration, service, rule);
     let refused = reasons.NO_BACKEND;
@@ -67,11 +68,9 @@ export class NewConnection {
       if (backend === ALL_FULL) return reasons.BACKEND_LIMIT;
       context.backend = backend;
       const result = this.record(context, configuration, nowMs);
-      if (result === PUBLISHED) {
-        room.began(service);
-        return BEGUN;
-      }
+      if (result === PUBLISHED) return BEGUN;
       if (result === RACE) return reasons.INSERT_RACE;
+      if (result === SERVICE_FULL) return reasons.SERVICE_LIMIT;
       if (result === INDEX_FULL || result === NOT_RESERVED) return reasons.TABLE_FULL;
       if (result >= 0) {
         // Another processor was faster: the connection is known now.
@@ -79,7 +78,8 @@ export class NewConnection {
         context.backend = this.connections.backend(result);
         return BEGUN;
       }
-      refused = result === TUPLE_IN_USE ? reasons.TUPLE_IN_USE : reasons.TABLE_FULL;
+      // Another processor was faster: the backend had room when it was chosen.
+      refused = result === BACKEND_FULL ? reasons.BACKEND_LIMIT : reasons.TUPLE_IN_USE;
     }
     return refused;
   }
@@ -124,7 +124,9 @@ export class NewConnection {
       connections.setRewrite(entry, destination, servicePort, toClient, toClientSum);
     }
     context.record = record;
-    return connections.publish(record, nowMs);
+    const most = table.serviceConnectionLimit(words, configuration, service);
+    const backendMost = table.backendConnectionLimit(words, configuration, backend);
+    return connections.publish(record, nowMs, most, backendMost);
   }
 }
 

@@ -12,7 +12,13 @@ import {
 } from '../../test/support/connection-fixture.ts';
 import { Prng } from '../base/prng.ts';
 import { COUNTER_CONNECTIONS_TAKEN, COUNTER_HALF_OPEN, Counters } from '../memory/counters.ts';
-import { HEADER_BOOK, MAX_BACKENDS, PROCESSOR_STATE, STATE_DEAD } from '../memory/layout.ts';
+import {
+  HEADER_BOOK,
+  MAX_BACKENDS,
+  MAX_SERVICES,
+  PROCESSOR_STATE,
+  STATE_DEAD,
+} from '../memory/layout.ts';
 import { plainMainMemory } from '../memory/region.ts';
 import {
   BACKEND_ACTIVE,
@@ -21,6 +27,7 @@ import {
   backendCountersBase,
   readBackend,
 } from './connection-backends.ts';
+import { serviceGauge, serviceGaugesBase, sumServiceOpen } from './connection-gauges.ts';
 import { wantRecount } from './connection-recount.ts';
 import { ConnectionTable, PUBLISHED } from './connection-table.ts';
 
@@ -42,25 +49,31 @@ function make(processors: number) {
   const gauges = () => ({
     active: readBackend(memory, 1).active,
     open: readBackend(memory, 1).open,
+    ofService: sumServiceOpen(memory, 0),
+    ofLastService: sumServiceOpen(memory, MAX_SERVICES - 1),
     taken: sweeps[0].takenCount(),
     halfOpen: sweeps[0].halfOpenCount(),
   });
   const backend = (processor: number, id: number, gauge: number, amount: number) => {
     memory.doubles[backendCounters(backendCountersBase(memory, processor), id) + gauge] += amount;
   };
+  const service = (processor: number, id: number, amount: number) => {
+    memory.doubles[serviceGauge(serviceGaugesBase(memory, processor), id)] += amount;
+  };
   step();
-  return { memory, tables, sweeps, step, gauges, backend };
+  return { memory, tables, sweeps, step, gauges, backend, service };
 }
 
 describe('a recount', () => {
   it('puts every gauge right, of whatever processor and backend', () => {
-    const { memory, tables, step, gauges, backend } = make(2);
+    const { memory, tables, step, gauges, backend, service } = make(2);
     for (let key = 0; key < 10; key++) {
       const how = { protocol: key < 4 ? TCP : UDP, nowMs: 0, backend: 1 };
       expect(insert(tables[key % 2], key, how)).toBe(PUBLISHED);
     }
     tables[0].updateTcp(lookupClient(tables[0], 0, TCP), 4, 0, 60);
-    const right = { active: 10, open: 9, taken: 10, halfOpen: 4 };
+    const ofServices = { ofService: 9, ofLastService: 0 };
+    const right = { active: 10, open: 9, ...ofServices, taken: 10, halfOpen: 4 };
     expect(gauges()).toEqual(right);
     for (let round = 0; round < 3; round++) {
       backend(0, 1, BACKEND_ACTIVE, 3);
@@ -68,6 +81,8 @@ describe('a recount', () => {
       backend(1, MAX_BACKENDS - 1, BACKEND_OPEN, 7);
       new Counters(memory, 1).add(COUNTER_CONNECTIONS_TAKEN, 2);
       new Counters(memory, 0).add(COUNTER_HALF_OPEN, -1);
+      service(1, 0, 4);
+      service(0, MAX_SERVICES - 1, -2);
       if (round > 0) {
         // What was in the first book is in the second now, and the other way round.
         backend(0, 1, 8 + BACKEND_ACTIVE, 1);

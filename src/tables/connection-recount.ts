@@ -23,6 +23,7 @@ import {
   HEADER_BOOK,
   HEADER_RECOUNTS_WANTED,
   MAX_BACKENDS,
+  MAX_SERVICES,
   PROCESSOR_BOOK,
 } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
@@ -33,6 +34,7 @@ import {
   backendCounters,
   backendCountersBase,
 } from './connection-backends.ts';
+import { serviceGauge, serviceGaugesBase } from './connection-gauges.ts';
 import * as record from './connection-record.ts';
 import type { ConnectionTable } from './connection-table.ts';
 
@@ -57,6 +59,8 @@ export class ConnectionRecount {
   private readonly counters: number;
   private readonly backends: number;
   private readonly backendsStride: number;
+  private readonly services: number;
+  private readonly servicesStride: number;
   /** The book as of the last step. */
   private book = NOT_LOOKED_YET;
   private isShown = true;
@@ -82,6 +86,8 @@ export class ConnectionRecount {
     this.counters = countersBase(memory, 0);
     this.backends = backendCountersBase(memory, 0);
     this.backendsStride = backendCountersBase(memory, 1) - this.backends;
+    this.services = serviceGaugesBase(memory, 0);
+    this.servicesStride = serviceGaugesBase(memory, 1) - this.services;
   }
 
   /** Whether there are records to be carried over. @hot */
@@ -167,6 +173,9 @@ export class ConnectionRecount {
       const place = backendCounters(first, backend);
       this.strike(place + BACKEND_ACTIVE, this.backendsStride);
       this.strike(place + BACKEND_OPEN, this.backendsStride);
+      // There are fewer services than backends: their turn comes with them.
+      if (backend >= MAX_SERVICES) continue;
+      this.strike(serviceGauge(this.services, backend) + old, this.servicesStride);
     }
     this.nextBackend = end;
     if (end < MAX_BACKENDS) return;

@@ -22,7 +22,7 @@ import {
 } from './connection-backends.ts';
 import { ConnectionEpoch } from './connection-epoch.ts';
 import { FreeRecords } from './connection-free-records.ts';
-import { ConnectionGauges } from './connection-gauges.ts';
+import { COUNTED, ConnectionGauges } from './connection-gauges.ts';
 import { CONFLICT_UNDECIDED, ConnectionIndex, NOT_FOUND } from './connection-index.ts';
 import * as record from './connection-record.ts';
 import {
@@ -37,6 +37,7 @@ import {
   tcpStateOneSided,
 } from './connection-states.ts';
 
+export { BACKEND_FULL, SERVICE_FULL } from './connection-gauges.ts';
 export { NOT_FOUND } from './connection-index.ts';
 export { DIRECTION_TO_CLIENT, DIRECTION_TO_SERVER } from './connection-record.ts';
 
@@ -64,12 +65,11 @@ export class ConnectionTable {
   private readonly backends: number;
 
   constructor(memory: MainMemory, processor: number) {
-    const { layout } = memory;
     this.epoch = new ConnectionEpoch(memory, processor);
     this.index = new ConnectionIndex(memory, this.epoch);
     this.words = memory.words;
     this.doubles = memory.doubles;
-    this.lines = layout.connectionRecords >> 2;
+    this.lines = memory.layout.connectionRecords >> 2;
     this.free = new FreeRecords(memory, processor);
     this.gauges = new ConnectionGauges(memory, processor);
     this.answers = new ConnectionAnswers(memory, processor, this.gauges);
@@ -155,8 +155,6 @@ export class ConnectionTable {
   touch(entry: number, nowMs: number): void {
     this.words[this.lines + (entry << LINE_SHIFT) + record.LINE_LAST_SEEN] = nowMs;
   }
-
-  // Inserting.
 
   /** A record to fill and publish within this turn, or NOT_FOUND when the table is full. @hot */
   reserve(): number {
@@ -250,10 +248,11 @@ export class ConnectionTable {
 
   /**
    * Shows the connection to all processors. PUBLISHED; or why not, and then the record is gone: RACE,
-   * TUPLE_IN_USE, INDEX_FULL, or (not negative) the entry that has borne this client key before.
-   * `update…` with the first packet comes after it. @hot
+   * TUPLE_IN_USE, INDEX_FULL, SERVICE_FULL, BACKEND_FULL, or (not negative) the entry that has borne this
+   * client key before. `update…` with the first packet comes after it. Limits: how many the service, and
+   * the backend, may have open with it; 0: any number. @hot
    */
-  publish(number: number, nowMs: number): number {
+  publish(number: number, nowMs: number, serviceLimit = 0, backendLimit = 0): number {
     const line = this.lines + (number << RECORD_SHIFT);
     const server = line + record.LINE_WORDS;
     const isTwoSided = (this.words[line + record.LINE_PORT] & 0xff) !== FORWARDING_DSR;
@@ -275,11 +274,15 @@ export class ConnectionTable {
       return result;
     }
     const isTcp = record.protocolOf(this.words[line + record.LINE_PORT]) === PROTOCOL_TCP;
-    Atomics.store(this.words, server, (nowMs & ~record.LIFE_STATE) | record.LIFE_LIVE);
     const book = this.words[line] & record.LIFE_SECOND_BOOK;
     const life = book | (isTcp ? record.LIFE_HALF_OPEN : record.LIFE_LIVE);
+    const counted = this.gauges.begin(line, life, serviceLimit, backendLimit);
+    if (counted !== COUNTED) {
+      this.withdraw(number);
+      return counted;
+    }
+    Atomics.store(this.words, server, (nowMs & ~record.LIFE_STATE) | record.LIFE_LIVE);
     Atomics.store(this.words, line, life);
-    this.gauges.began(line, life);
     return PUBLISHED;
   }
 
@@ -338,8 +341,6 @@ export class ConnectionTable {
     this.free.give(number);
   }
 
-  // Packets of a connection.
-
   /** A TCP segment has passed in this direction; `length` in bytes of the IP packet. @hot */
   updateTcp(entry: number, flags: number, nowMs: number, length: number): void {
     const line = this.lines + (entry << LINE_SHIFT);
@@ -366,8 +367,7 @@ export class ConnectionTable {
 
   /** @hot */
   private countPacket(entry: number, line: number, nowMs: number, length: number): void {
-    const words = this.words;
-    const doubles = this.doubles;
+    const { words, doubles } = this;
     const first = line >> 1;
     words[line + record.LINE_LAST_SEEN] = nowMs;
     words[line + record.LINE_PACKETS] += 1;
@@ -389,8 +389,8 @@ export class ConnectionTable {
     const client = this.words[line + record.LINE_MARKS];
     if ((port & 0xff) === FORWARDING_DSR) return tcpStateOneSided(client);
     const server = this.words[line + record.LINE_WORDS + record.LINE_MARKS];
-    const isOutwards = (port & 0xff) === FORWARDING_SOURCE_NAT;
-    return isOutwards ? tcpState(server, client) : tcpState(client, server);
+    if ((port & 0xff) === FORWARDING_SOURCE_NAT) return tcpState(server, client);
+    return tcpState(client, server);
   }
 
   /**

@@ -66,12 +66,18 @@ export function serverPorts(key: number): number {
   return (8080 << 16) | (key & 0xffff);
 }
 
-/** Reserves, fills and publishes; the result of `publish`, or TABLE_FULL. */
-export function insert(table: ConnectionTable, key: number, how: Insertion): number {
+/** Reserves, fills and publishes within these limits; the result of `publish`, or TABLE_FULL. */
+export function insert(
+  table: ConnectionTable,
+  key: number,
+  how: Insertion,
+  serviceLimit = 0,
+  backendLimit = 0,
+): number {
   const record = table.reserve();
   if (record === NOT_FOUND) return TABLE_FULL;
   fill(table, record, key, how);
-  return table.publish(record, how.nowMs);
+  return table.publish(record, how.nowMs, serviceLimit, backendLimit);
 }
 
 export function fill(table: ConnectionTable, record: number, key: number, how: Insertion): void {
