@@ -3,16 +3,8 @@
 // a copy is checked against the record's life before and after, and dropped when that has changed.
 
 import type { MainMemory } from '../memory/region.ts';
-import { FORWARDING_DSR } from './configuration-table.ts';
 import * as record from './connection-record.ts';
-import {
-  CONNECTION_STATES,
-  type ConnectionState,
-  STATE_PERSISTENCE,
-  STATE_UDP,
-  tcpState,
-  tcpStateOneSided,
-} from './connection-states.ts';
+import { CONNECTION_STATES, type ConnectionState, stateAt } from './connection-states.ts';
 
 const PROTOCOL_TCP = 6;
 const PROTOCOL_UDP = 17;
@@ -54,16 +46,6 @@ function transportOf(portWord: number): number {
   if (!record.isTemplate(portWord)) return record.protocolOf(portWord);
   const isTcp = record.protocolOf(portWord) === record.PROTOCOL_TEMPLATE_TCP;
   return isTcp ? PROTOCOL_TCP : PROTOCOL_UDP;
-}
-
-/** State of the live record whose first line is at `line`: the number in CONNECTION_STATES. */
-export function stateAt(words: Int32Array, line: number): number {
-  const port = words[line + record.LINE_PORT];
-  if (record.isTemplate(port)) return STATE_PERSISTENCE;
-  if (record.protocolOf(port) !== PROTOCOL_TCP) return STATE_UDP;
-  const client = words[line + record.LINE_MARKS];
-  if ((port & 0xff) === FORWARDING_DSR) return tcpStateOneSided(client);
-  return tcpState(client, words[line + record.LINE_WORDS + record.LINE_MARKS]);
 }
 
 function directionAt(memory: MainMemory, line: number): DirectionSnapshot {

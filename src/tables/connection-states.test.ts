@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import * as table from './configuration-table.ts';
+import * as record from './connection-record.ts';
 import {
   CONNECTION_STATES,
   type ConnectionState,
   marksAfter,
+  stateAt,
   tcpState,
   tcpStateOneSided,
 } from './connection-states.ts';
@@ -58,4 +61,27 @@ describe('the state of a TCP connection', () => {
       expect(play(segments)).toEqual({ both, oneSided });
     });
   }
+});
+
+describe('the state of a record', () => {
+  const marks = (flags: number[]) => flags.reduce((sum, each) => marksAfter(sum, each), 0);
+  const stateOf = (forwarding: number, protocol: number): ConnectionState => {
+    const words = new Int32Array(64);
+    words[32 + record.LINE_PORT] = (protocol << 8) | forwarding;
+    words[32 + record.LINE_MARKS] = marks([FLAGS.S, FLAGS.A, FLAGS.F | FLAGS.A]);
+    words[32 + record.LINE_WORDS + record.LINE_MARKS] = marks([FLAGS.S | FLAGS.A]);
+    return CONNECTION_STATES[stateAt(words, 32)];
+  };
+
+  it('knows which side is which, and which protocols have one', () => {
+    expect(stateOf(table.FORWARDING_NAT, 6)).toBe('close-wait');
+    expect(stateOf(table.FORWARDING_DSR, 6)).toBe('fin-wait');
+    // Who began it stands in the record as the server.
+    expect(stateOf(table.FORWARDING_SOURCE_NAT, 6)).toBe('fin-wait');
+    expect([17, 1].map((protocol) => stateOf(table.FORWARDING_NAT, protocol))).toEqual([
+      'udp',
+      'udp',
+    ]);
+    expect(stateOf(table.FORWARDING_DSR, record.PROTOCOL_TEMPLATE_TCP)).toBe('persistence');
+  });
 });

@@ -18,6 +18,11 @@
 // acknowledges, ESTABLISHED, FIN_WAIT after its FIN (it may only be half closed), TIME_WAIT when it
 // has sent anything behind its FIN, CLOSE after its RST.
 
+import { FORWARDING_DSR, FORWARDING_SOURCE_NAT } from './configuration-table.ts';
+import * as record from './connection-record.ts';
+
+const PROTOCOL_TCP = 6;
+
 export const STATE_SYN_SENT = 0;
 export const STATE_SYN_RECEIVED = 1;
 export const STATE_ESTABLISHED = 2;
@@ -106,4 +111,17 @@ export function tcpStateOneSided(client: number): number {
     return (client & SEEN_AFTER_FIN) !== 0 ? STATE_TIME_WAIT : STATE_FIN_WAIT;
   }
   return (client & SEEN_ACK) === 0 ? STATE_SYN_RECEIVED : STATE_ESTABLISHED;
+}
+
+/** STATE_* of the live record whose first line is at `line`, from the marks of both its directions. @hot */
+export function stateAt(words: Int32Array, line: number): number {
+  const port = words[line + record.LINE_PORT];
+  if (record.protocolOf(port) !== PROTOCOL_TCP) {
+    return record.isTemplate(port) ? STATE_PERSISTENCE : STATE_UDP;
+  }
+  const forwarding = port & 0xff;
+  const client = words[line + record.LINE_MARKS];
+  if (forwarding === FORWARDING_DSR) return tcpStateOneSided(client);
+  const server = words[line + record.LINE_WORDS + record.LINE_MARKS];
+  return forwarding === FORWARDING_SOURCE_NAT ? tcpState(server, client) : tcpState(client, server);
 }

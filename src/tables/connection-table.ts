@@ -12,7 +12,7 @@
 // entries. `enterTurn` comes before anything else in a turn, `leave` before sleeping.
 
 import type { MainMemory } from '../memory/region.ts';
-import { FORWARDING_DSR, FORWARDING_SOURCE_NAT } from './configuration-table.ts';
+import { FORWARDING_DSR } from './configuration-table.ts';
 import { ConnectionAnswers } from './connection-answers.ts';
 import {
   BACKEND_PACKETS_IN,
@@ -30,11 +30,8 @@ import {
   SEEN_ACK,
   STATE_CLOSE,
   STATE_FIN_WAIT,
-  STATE_PERSISTENCE,
   STATE_TIME_WAIT,
-  STATE_UDP,
-  tcpState,
-  tcpStateOneSided,
+  stateAt,
 } from './connection-states.ts';
 
 export { BACKEND_FULL, SERVICE_FULL } from './connection-gauges.ts';
@@ -381,16 +378,7 @@ export class ConnectionTable {
 
   /** STATE_* of a connection, from the marks of both its directions. @hot */
   stateOf(number: number): number {
-    const line = this.lines + (number << RECORD_SHIFT);
-    const port = this.words[line + record.LINE_PORT];
-    if (record.protocolOf(port) !== PROTOCOL_TCP) {
-      return record.isTemplate(port) ? STATE_PERSISTENCE : STATE_UDP;
-    }
-    const client = this.words[line + record.LINE_MARKS];
-    if ((port & 0xff) === FORWARDING_DSR) return tcpStateOneSided(client);
-    const server = this.words[line + record.LINE_WORDS + record.LINE_MARKS];
-    if ((port & 0xff) === FORWARDING_SOURCE_NAT) return tcpState(server, client);
-    return tcpState(client, server);
+    return stateAt(this.words, this.lines + (number << RECORD_SHIFT));
   }
 
   /**

@@ -8,13 +8,14 @@
 
 import type { MainMemory } from '../memory/region.ts';
 import { LIFE_STATE, LINE_IDS, LINE_LAST_SEEN, LINE_WORDS } from './connection-record.ts';
-import { eachLive, stateAt } from './connection-snapshot.ts';
+import { eachLive } from './connection-snapshot.ts';
 import {
   CONNECTION_STATES,
   STATE_CLOSE,
   STATE_LAST_ACK,
   STATE_TIME_WAIT,
   STATE_UDP,
+  stateAt,
 } from './connection-states.ts';
 
 export interface DrainingConnections {
