@@ -19,6 +19,8 @@ const NODE_MAJOR = 20;
 const NODE_MINOR = 19;
 const HUGE_PAGE_SIZE = 2 << 20;
 const COLLAPSE_KERNEL = [6, 1];
+/** From here on the rings of a bound AF_XDP socket can be mapped. */
+const REMAP_KERNEL = [6, 4];
 /** Clock sources that are read without a call into the kernel. */
 const FAST_CLOCKS = ['tsc', 'kvm-clock', 'hyperv_clocksource_tsc_page', 'arch_sys_counter'];
 /** What each is for, where it is not there. */
@@ -149,7 +151,14 @@ function bpf(configuration: Configuration | undefined): Finding {
 function afXdp(configuration: Configuration | undefined): Finding {
   try {
     closeFd(openXdpSocket('doctor'));
-    return ok('af-xdp-socket', 'the kernel gives one');
+    const [major, minor] = release().split(/[.-]/).map(Number);
+    const [fromMajor, fromMinor] = REMAP_KERNEL;
+    if (major > fromMajor || (major === fromMajor && minor >= fromMinor)) {
+      return ok('af-xdp-socket', 'the kernel gives one');
+    }
+    // Where the change was taken over into an older kernel it works all the same.
+    const reason = `before Linux ${REMAP_KERNEL.join('.')} its rings cannot be mapped by another process`;
+    return notHad('af-xdp-socket', reason, 'a newer kernel; weir run says whether this one can');
   } catch (error) {
     const { what, advice } = explain(error);
     return lacksXdp('af-xdp-socket', what, advice, configuration);

@@ -37,6 +37,12 @@ function missing(capabilities: string): Advice {
   };
 }
 
+/** Rights that count only where they are held for the whole machine. */
+function missingForBpf(): Advice {
+  const { code, advice } = missing('CAP_BPF CAP_NET_ADMIN');
+  return { code, advice: `${advice}; a user namespace (a rootless container) cannot give it` };
+}
+
 const GONE: Advice = {
   code: 'ERR_INTERFACE_NOT_FOUND',
   advice: 'there is no such network interface here: compare the name with `ip -brief link`',
@@ -119,16 +125,20 @@ const TABLE: Readonly<Record<string, Advice>> = {
   'netlink(RTM_NEWLINK) EPERM': missing('CAP_NET_ADMIN'),
   'netlink(RTM_NEWADDR) EPERM': missing('CAP_NET_ADMIN'),
   'netlink(RTM_NEWROUTE) EPERM': missing('CAP_NET_ADMIN'),
-  'bpf(MAP_CREATE) EPERM': missing('CAP_BPF CAP_NET_ADMIN'),
+  'bpf(MAP_CREATE) EPERM': missingForBpf(),
   'bpf(MAP_CREATE) EINVAL': NO_AF_XDP,
   'bpf(MAP_CREATE) ENOSYS': NO_BPF_LINK,
-  'bpf(PROG_LOAD) EPERM': missing('CAP_BPF CAP_NET_ADMIN'),
+  'bpf(PROG_LOAD) EPERM': missingForBpf(),
   'bpf(LINK_CREATE) EPERM': missing('CAP_NET_ADMIN CAP_BPF'),
   'bpf(LINK_CREATE) EINVAL': NO_BPF_LINK,
   'bpf(LINK_CREATE) EBUSY': TAKEN,
   'bpf(LINK_CREATE) EEXIST': TAKEN,
   'bpf(LINK_CREATE) EOPNOTSUPP': UNSUPPORTED,
   'bpf(LINK_CREATE) ERANGE': UNSUPPORTED,
+  'mmap EBUSY': {
+    code: 'ERR_KERNEL_TOO_OLD',
+    advice: 'the rings of an AF_XDP socket in use can be mapped from Linux 6.4 on: kind: af-packet',
+  },
   'mmap ENOMEM': MEMORY,
   'mmap EPERM': MEMLOCK,
   'ftruncate ENOSPC': MEMORY,

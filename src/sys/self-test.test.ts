@@ -33,6 +33,8 @@ describe('system errors', () => {
     ['ioctl(SIOCGIFMTU)', 19, 'ERR_INTERFACE_NOT_FOUND', 'ip -brief link'],
     ['bpf(LINK_CREATE)', 22, 'ERR_KERNEL_TOO_OLD', '5.9'],
     ['bpf(LINK_CREATE)', 16, 'ERR_INTERFACE_UNSUPPORTED', 'another program'],
+    ['bpf(MAP_CREATE)', 1, 'ERR_MISSING_CAPABILITY', 'a user namespace'],
+    ['mmap', 16, 'ERR_KERNEL_TOO_OLD', 'Linux 6.4'],
   ])('%s with errno %d is %s', (call, errno, code, advice) => {
     const error = systemError(call, errno, 'interface eth0');
     expect(error.code).toBe(code);

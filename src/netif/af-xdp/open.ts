@@ -24,8 +24,10 @@ import {
   bindXdpSocket,
   closeXdpSocket,
   createXdpRings,
+  mapXdpRings,
   openXdpSocket,
   registerFrames,
+  unmapXdpRings,
   XDP_COPY,
   XDP_SHARED_UMEM,
   XDP_USE_NEED_WAKEUP,
@@ -115,6 +117,7 @@ function isFinal(error: unknown): boolean {
     code === 'ERR_MISSING_CAPABILITY' ||
     code === 'ERR_MEMLOCK_LIMIT' ||
     code === 'ERR_INTERFACE_NOT_FOUND' ||
+    error.call === 'mmap' ||
     isInterfaceTaken(error)
   );
 }
@@ -133,6 +136,7 @@ function pollBusily(fds: readonly number[], budget: number | undefined): number 
 
 /** Opens interfaces over one main memory. */
 export class AfXdpOpener {
+  readonly #range: ReservedRange;
   readonly #framesAddress: bigint;
   readonly #framesSize: number;
   /**
@@ -142,6 +146,7 @@ export class AfXdpOpener {
   readonly #registered = new Map<number, number>();
 
   constructor(range: ReservedRange, layout: Layout) {
+    this.#range = range;
     this.#framesAddress = range.addressOf(layout.framesStart);
     this.#framesSize = layout.frames * FRAME_SIZE;
   }
@@ -245,6 +250,8 @@ export class AfXdpOpener {
       }
       createXdpRings(fd, sizes, subject);
       bindXdpSocket(fd, link.index, queue, flags, shared, subject);
+      // Before Linux 6.4 nobody can map them any more now: better said here than by each process after.
+      unmapXdpRings(this.#range, mapXdpRings(this.#range, fd, sizes));
       return fd;
     } catch (error) {
       closeXdpSocket(fd);
