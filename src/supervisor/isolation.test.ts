@@ -42,10 +42,28 @@ function idleInterrupt(): number | undefined {
 const idle = onlineCpus().length > 1 ? idleInterrupt() : undefined;
 if (idle === undefined) console.log('skipped: no idle interrupt that may be moved');
 
+/** Interfaces with a device of their own on a bus; only looked at. */
+const hardware = readdirSync('/sys/class/net').filter((name) =>
+  existsSync(`/sys/class/net/${name}/device`),
+);
+if (hardware.length === 0) console.log('skipped: no hardware interface here');
+
 describe('interrupts', () => {
   it('an interface without hardware has none', () => {
     expect(interfaceInterrupts('lo')).toEqual([]);
     expect(interfaceInterrupts('no-such')).toEqual([]);
+  });
+
+  it.skipIf(hardware.length === 0)('of hardware are the kernel’s, by number and device', () => {
+    const lines = readFileSync('/proc/interrupts', 'utf8').split('\n');
+    for (const name of hardware) {
+      const found = interfaceInterrupts(name);
+      expect(found.length, name).toBeGreaterThan(0);
+      for (const interrupt of found) {
+        expect(lines.some((line) => line.trim().startsWith(`${interrupt}:`))).toBe(true);
+        expect(interruptCpus(interrupt).length).toBeGreaterThan(0);
+      }
+    }
   });
 
   it.skipIf(idle === undefined)('are moved, and put back as they were', () => {

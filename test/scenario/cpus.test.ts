@@ -9,7 +9,7 @@ import { waitUntil } from '../../src/lab/command.ts';
 import { LabNetwork } from '../../src/lab/network.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
 import { allowedCpus, parseCpuList } from '../../src/sys/affinity.ts';
-import { describeOnKinds, switchConfiguration } from '../support/scenario.ts';
+import { describeOnBestKind, switchConfiguration } from '../support/scenario.ts';
 
 const OWN = 1;
 const allowed = allowedCpus();
@@ -25,7 +25,7 @@ function cpusOfThreads(pid: number): number[][] {
     });
 }
 
-describeOnKinds('CPUs', [], (kind) => {
+describeOnBestKind('CPUs', [], (kind) => {
   let weir: WeirProcess;
 
   beforeAll(async () => {
