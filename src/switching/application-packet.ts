@@ -54,11 +54,16 @@ export class ApplicationPacket {
     return SOUND;
   }
 
-  /** Whether its source is an address of ours: what we would answer would come to ourselves. @hot */
+  /**
+   * Whether its source is an address of ours: what we would answer would come to ourselves. The control host
+   * speaks in the name of its own addresses, and of no others. @hot
+   */
   private isForged(configuration: number): boolean {
-    const { context } = this;
-    if (context.ingress === CONTROL_INTERFACE) return false;
-    return table.isOwnAddress(this.memory.words, configuration, context.source) !== 0;
+    const { words } = this.memory;
+    const { ingress, source } = this.context;
+    const entry = table.findOwnAddress(words, configuration, source);
+    if (ingress !== CONTROL_INTERFACE) return entry !== table.NOT_FOUND;
+    return entry === table.NOT_FOUND || !table.isControlAddress(words, entry);
   }
 
   /** @hot */

@@ -10,6 +10,9 @@ import {
   shareOf,
   writePlans,
 } from '../../test/support/application-bench.ts';
+import { HOST, HOST_MAC_TEXT, PEER_MAC_TEXT } from '../../test/support/host-end.ts';
+import { CONTROL, CONTROL_CONFIGURATION } from '../../test/support/host-packets.ts';
+import { packet } from '../../test/support/packet-builder.ts';
 import { decodeFrame, expectSameFields } from '../../test/support/packet-fields.ts';
 import { B1, EXT, EXT_MAC, INT, macOf, SwitchBench } from '../../test/support/switch-bench.ts';
 import { fromClient, request, SYN, toServer } from '../../test/support/switch-packets.ts';
@@ -178,6 +181,23 @@ describe('packets that an application does not see', () => {
     const { reasons } = bench.pass(frame);
     if (reason !== '') expect(reasons).toEqual([reason]);
     expect(tableWord(0)).toBe(0);
+  });
+
+  it('of the control host are in the name of another or on a VLAN, and all others are seen', async () => {
+    await bench.publish({ control: CONTROL_CONFIGURATION });
+    const seen = (source: string, isTagged = false) => {
+      const before = tableWord(0);
+      const ethernet = packet().ethernet({ source: HOST_MAC_TEXT, destination: PEER_MAC_TEXT });
+      const frame = (isTagged ? ethernet.vlan(7) : ethernet)
+        .ipv4({ source, destination: '10.2.0.1' })
+        .udp({ destinationPort: PORT })
+        .payload('d');
+      return [bench.pass(frame, HOST).reasons, tableWord(0) - before];
+    };
+    expect(seen(CONTROL)).toEqual([['app-dropped'], 1]);
+    expect(seen('192.0.2.1')).toEqual([['bad-ip-source'], 0]);
+    expect(seen('10.2.0.1')).toEqual([['bad-ip-source'], 0]);
+    expect(seen(CONTROL, true)).toEqual([['unknown-ethertype'], 0]);
   });
 
   it('pass through in their order between those that end', () => {

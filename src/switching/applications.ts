@@ -25,7 +25,7 @@ import {
 } from '../memory/application-memory.ts';
 import type { Counters } from '../memory/counters.ts';
 import type { FramePool } from '../memory/frame-pool.ts';
-import { PROCESSOR_APPLICATION } from '../memory/layout.ts';
+import { CONTROL_INTERFACE, PROCESSOR_APPLICATION } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import { threadMicroseconds } from '../sys/clock.ts';
 import * as ethernet from '../wire/ethernet.ts';
@@ -154,6 +154,7 @@ export class Applications {
     }
     const network = vlan.payloadOffset(view, offset, end);
     if (network < 0 || vlan.payloadType(view, network) !== ethernet.TYPE_IPV4) return;
+    if (ingress === CONTROL_INTERFACE && network - offset !== ethernet.HEADER_SIZE) return;
     if (ipv4.isComplete(view, network, end) !== ipv4.COMPLETE) return;
     if (ipv4.isFragment(view, network)) return;
     const protocol = ipv4.protocol(view, network);
