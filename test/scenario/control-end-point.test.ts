@@ -198,16 +198,30 @@ describeOnKinds('control as end point, beside the other interfaces', ['nginx', '
   it.skipIf(kind === 'af-packet')("is in weir's own namespace", async () => {
     const network = new LabNetwork({ backends: 1 });
     const address = '10.1.0.7';
-    const weir = await WeirProcess.start(network.switchNamespace, {
-      ...switchConfiguration(network, { kind, services: [] }),
-      control: { addresses: [`${address}/24`], device: 'own0', routes: ['10.2.0.0/16'] },
+    const configuration = (services: object[], more = {}) => ({
+      ...switchConfiguration(network, { kind, services }),
+      control: { addresses: [`${address}/24`], device: 'own0', routes: ['10.2.0.0/16'], ...more },
     });
+    const weir = await WeirProcess.start(network.switchNamespace, configuration([]));
     const namespace = network.switchNamespace;
     const host: LabHost = { name: 'own', namespace, address, addresses: [address] };
     const server = await startNginx(host, { port: 80 });
     expect(curl(network.client, `http://${address}/`).body.trim()).toBe('own');
     await startNginx(network.servers[0], { port: 8080 });
     expect(curl(host, `http://${network.servers[0].address}:8080/`).body.trim()).toBe('b1');
+    // At a reload a service takes a port of the address, and leaves it again; the device stays as it is.
+    const reload = async (services: object[], more = {}) => {
+      weir.writeConfig(configuration(services, more));
+      return await weir.api('POST', '/v1/reload');
+    };
+    const backends = [{ name: 'b1', address: network.servers[0].address, port: 8080 }];
+    const taken = { name: 'taken', address, protocol: 'tcp', port: 80, backends };
+    expect((await reload([taken])).status).toBe(200);
+    expect(curl(network.client, `http://${address}/`).body.trim()).toBe('b1');
+    const refused = await reload([taken], { mtu: 1400 });
+    expect(JSON.stringify(refused.body)).toContain('control.mtu cannot change while weir runs');
+    expect((await reload([])).status).toBe(200);
+    expect(curl(network.client, `http://${address}/`).body.trim()).toBe('own');
     await server.stop();
     expect(await weir.stop()).toBe(0);
     // The device has gone with weir.

@@ -53,6 +53,8 @@ describe('the control host', () => {
       '{ addresses: [10.1.0.9/24], device: a/b }',
       "control.device | 'a/b': the name of an interface",
     ],
+    ['{ addresses: [10.1.0.9/24], device: all }', "control.device | 'all': the name of an"],
+    ['{ addresses: [10.1.0.9/24], device: wehr-größe }', 'control.device | '],
     [
       '{ addresses: [10.1.0.9/24], namespace: a/b }',
       "control.namespace | 'a/b': a namespace is named",
@@ -67,6 +69,15 @@ describe('the control host', () => {
     const [warning] = said('{ addresses: [10.1.0.9/24] }', 'kind: af-packet');
     expect(warning).toContain('with af-packet the kernel also gets the frames of ext0');
     expect(said('{ addresses: [10.1.0.9/24], namespace: host }', 'kind: af-packet')).toEqual([]);
+  });
+
+  it('is no router of others', () => {
+    const routes = 'routes: [{ to: default, via: 10.1.0.9 }]';
+    const findings = said('{ addresses: [10.1.0.9/24] }', routes);
+    expect(findings).toEqual([
+      'routes[0].via | 10.1.0.9, by which default is reached, is an address of the control host',
+    ]);
+    expect(said('{ addresses: [10.1.0.8/24] }', routes)).toEqual([]);
   });
 
   it('can be a backend, of no network here and by an address of an interface', () => {

@@ -1,6 +1,6 @@
 // Checks of the control host against the rest of a configuration: that its device does not bear the name
-// of an interface, that no address of it exists twice or belongs to no host, and that the kernel does not
-// get its packets a second time.
+// of an interface, that no address of it exists twice, belongs to no host or to a router, and that the kernel
+// does not get its packets a second time.
 //
 // An address may be one of an interface's own or of a service: then what no service claims is the host's.
 
@@ -9,6 +9,7 @@ import {
   isTextFault,
   networkContains,
   parseInterfaceAddress,
+  parseIpv4,
   prefixMask,
 } from './ipv4-text.ts';
 import type { CheckResult, ConfigurationParts } from './parts.ts';
@@ -26,7 +27,19 @@ export function controlChecks(parts: ConfigurationParts, result: CheckResult): v
     });
   }
   addressChecks(parts, result);
+  gateways(parts, result);
   secondDelivery(parts, result);
+}
+
+/** Packets by that route would go to the programs here, which are no router. */
+function gateways({ control, routes }: ConfigurationParts, { faults }: CheckResult): void {
+  const own = (control?.addresses ?? []).flatMap(networkOf).map(({ address }) => address);
+  routes.forEach(({ via, to }, index) => {
+    if (via === undefined || !own.includes(parseIpv4(via) as number)) return;
+    const message = `${via}, by which ${to} is reached, is an address of the control host`;
+    const suggestion = 'name the router there, or give the control host another address';
+    faults.push({ path: ['routes', index, 'via'], message, suggestion });
+  });
 }
 
 function addressChecks({ control, interfaces }: ConfigurationParts, { faults }: CheckResult): void {

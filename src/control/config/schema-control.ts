@@ -23,8 +23,11 @@ export const controlShape = {
     ),
   device: z
     .string()
-    .regex(/^(?!\.{1,2}$)[^\s/:%]{1,15}$/, {
-      error: 'the name of an interface has 1–15 characters, and no space, slash, colon or percent',
+    // `all` and `default` stand for other things below /proc/sys/net, where each device has a folder.
+    .regex(/^(?!(\.{1,2}|all|default)$)[!-$&-.0-9;-~]{1,15}$/, {
+      error:
+        'the name of an interface has 1–15 characters of ASCII, no space, slash, colon or percent, ' +
+        "and is not 'all' or 'default'",
     })
     .default('weir0')
     .describe('Name of the pseudo-network device (a TAP device) that weir makes.'),
