@@ -11,7 +11,7 @@ import {
   writePlans,
 } from '../../test/support/application-bench.ts';
 import { HOST, HOST_MAC_TEXT, PEER_MAC_TEXT } from '../../test/support/host-end.ts';
-import { CONTROL, CONTROL_CONFIGURATION } from '../../test/support/host-packets.ts';
+import { CONTROL, CONTROL_CONFIGURATION, fromHost } from '../../test/support/host-packets.ts';
 import { packet } from '../../test/support/packet-builder.ts';
 import { decodeFrame, expectSameFields } from '../../test/support/packet-fields.ts';
 import { B1, EXT, EXT_MAC, INT, macOf, SwitchBench } from '../../test/support/switch-bench.ts';
@@ -145,6 +145,24 @@ describe('verdicts', () => {
       udp: { sourcePort: 5000, destinationPort: 6000 },
     });
     expect(shareOf(bench).word(SHARE_FRAMES)).toBe(0);
+  });
+
+  it('what an application sends to the control host is no longer than packet storage takes', async () => {
+    const long = moduleFile(`
+      let host;
+      export default {
+        name: 'long', match: { protocol: 'udp', port: ${PORT} }, setup(given) { host = given; },
+        onPacket(packet, nowMs) {
+          const offset = host.take() & ~2047;
+          host.writeUdp(offset, packet.destination, 1, packet.source, 2, 2048 - 42);
+          if (host.send(offset, 2048, nowMs) === 1) return packet.consume();
+          return host.give(offset), packet.drop();
+        },
+      };`);
+    await bench.publish({ control: CONTROL_CONFIGURATION });
+    await runApplications(bench, planOf({ module: long, revision: 2 }));
+    const asked = fromHost('10.2.0.1').udp({ destinationPort: PORT });
+    expect(bench.pass(asked, HOST)).toEqual({ reasons: ['app-dropped'], sent: [] });
   });
 
   it('has no more frames in hand than it may, and gives them back', () => {

@@ -11,6 +11,7 @@
 import { finish, mix } from '../base/hash.ts';
 import {
   CONTROL_INTERFACE,
+  FRAME_DATA_MAX,
   INTERFACE_LINK_UP,
   INTERFACE_MTU,
   MAX_INTERFACES,
@@ -229,11 +230,13 @@ export class WayOut {
       return reasons.INTERFACE_DOWN;
     }
     const frame = (context.networkOffset - ethernet.HEADER_SIZE) | 0;
+    const length = (context.packetEnd - frame) | 0;
+    // Only an application can fill a frame's headroom too: packet storage has no room for that.
+    if (length > FRAME_DATA_MAX) return reasons.FRAME_TOO_LONG;
     ethernet.setDestination(view, frame, HOST_MAC_HIGH, HOST_MAC_LOW);
     const high = this.macHighOf[CONTROL_INTERFACE];
     ethernet.setSource(view, frame, high, this.macLowOf[CONTROL_INTERFACE]);
     ethernet.setType(view, frame, ethernet.TYPE_IPV4);
-    const length = (context.packetEnd - frame) | 0;
     const refused = this.transmitter.send(CONTROL_INTERFACE, frame, length);
     if (refused === reasons.CONTINUE) context.hasLeft = 1;
     return refused;
