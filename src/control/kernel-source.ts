@@ -1,7 +1,7 @@
 // Keeps a mirror of the kernel's routes true: a dump at first, then events; another dump when events were
 // lost, when the kernel may have changed routes without a word (it does when a link goes down or comes back,
-// when an address goes away and when a nexthop object changes), or when the mirror is in doubt. The mirror in use is never half filled: a dump fills a new one, and
-// takes its place when it is complete.
+// when an address goes away and when a nexthop object changes), or when the mirror is in doubt. The mirror in
+// use is never half filled: a dump fills a new one, and takes its place when it is complete.
 
 import type { Log } from '../base/log.ts';
 import { hostDumpRequest, RTM_GETADDR, RTM_GETLINK, RTM_GETNEIGH } from '../sys/host-messages.ts';

@@ -56,7 +56,8 @@ export class ForwardingStage {
     }
     const rule = forwarding.forwardingRule(words, configuration, ingress, context.egress);
     if (rule === 0) return otherwise;
-    if (table.isBroadcastOn(words, configuration, context.egress, destination)) return otherwise;
+    if (forwarding.isBroadcastOn(words, configuration, context.egress, destination))
+      return otherwise;
     if (!isForwardable(view, context.networkOffset, false)) {
       return this.errors.timeExceeded(context, configuration, nowMs);
     }
@@ -74,7 +75,7 @@ export class ForwardingStage {
     const { words } = this.memory;
     const { ingress, source } = context;
     if (!isHost(source) || table.isOwnAddress(words, configuration, source) !== 0) return true;
-    return table.isBroadcastOn(words, configuration, ingress, source);
+    return forwarding.isBroadcastOn(words, configuration, ingress, source);
   }
 
   /** A backend's segment that has lost its connection: refused, as if there were no forwarding. @hot */

@@ -191,30 +191,6 @@ export function interfacePrefixLength(
 }
 
 /**
- * Whether an address is the first or the last of a network of an interface: a broadcast there, of today or of
- * old, and no host's (RFC 1812 §5.3.5.2). @hot
- */
-export function isBroadcastOn(
-  words: Int32Array,
-  base: number,
-  interfaceNumber: number,
-  address: number,
-): boolean {
-  const count = interfaceAddressCount(words, base, interfaceNumber);
-  for (let n = 0; n < count; n++) {
-    const length = interfacePrefixLength(words, base, interfaceNumber, n);
-    // Networks of two addresses have hosts alone (RFC 3021).
-    if (length > 30) continue;
-    const hostMask = length === 0 ? -1 : ~(-1 << (32 - length));
-    const own = interfaceAddress(words, base, interfaceNumber, n);
-    if (((own ^ address) & ~hostMask) !== 0) continue;
-    const host = address & hostMask;
-    if (host === 0 || host === hostMask) return true;
-  }
-  return false;
-}
-
-/**
  * The address in whose name we speak to `target` on an interface, as the sender of an ARP request or
  * the source of an ICMP packet: of those whose prefix holds the target the one with the longest
  * prefix (on a tie the first), else the interface's first, else 0 (an ARP probe, RFC 5227). @hot

@@ -15,6 +15,11 @@ import {
   FORWARDING_SOURCE,
   FORWARDING_WORDS,
 } from './configuration-layout.ts';
+import {
+  interfaceAddress,
+  interfaceAddressCount,
+  interfacePrefixLength,
+} from './configuration-table.ts';
 
 /** Whether anything that comes in on an interface is forwarded. @hot */
 export function isForwardedFrom(words: Int32Array, base: number, ingress: number): boolean {
@@ -32,6 +37,30 @@ export function forwardingRule(
   const number = words[base + FORWARDING_PAIRS + Math.imul(ingress, MAX_INTERFACES) + egress];
   if (number === 0) return 0;
   return (base + FORWARDING_RULES + Math.imul(number - 1, FORWARDING_WORDS)) | 0;
+}
+
+/**
+ * Whether an address is the first or the last of a network of an interface: a broadcast there, of today or of
+ * old, and no host's (RFC 1812 §5.3.5.2). @hot
+ */
+export function isBroadcastOn(
+  words: Int32Array,
+  base: number,
+  interfaceNumber: number,
+  address: number,
+): boolean {
+  const count = interfaceAddressCount(words, base, interfaceNumber);
+  for (let n = 0; n < count; n++) {
+    const length = interfacePrefixLength(words, base, interfaceNumber, n);
+    // Networks of two addresses have hosts alone (RFC 3021).
+    if (length > 30) continue;
+    const hostMask = length === 0 ? -1 : ~(-1 << (32 - length));
+    const own = interfaceAddress(words, base, interfaceNumber, n);
+    if (((own ^ address) & ~hostMask) !== 0) continue;
+    const host = address & hostMask;
+    if (host === 0 || host === hostMask) return true;
+  }
+  return false;
 }
 
 /** The address that sources are translated to, or 0: they are kept. @hot */

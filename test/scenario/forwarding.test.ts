@@ -2,6 +2,7 @@
 // way by time to live, UDP and bulk TCP, first routed as they are, then with their source translated, and at
 // last not at all. Hosts hear why something cannot be done as from any router.
 
+import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { cleanAll } from '../../src/lab/clean-up.ts';
 import { type CommandResult, execute, ipBatch, waitUntil } from '../../src/lab/command.ts';
@@ -56,7 +57,22 @@ describeOnKinds('forwarding', ['curl', 'ping', 'iperf3'], (kind) => {
 
   const onServer = (program: string, args: string[]): CommandResult =>
     execute(program, args, { namespace: network.servers[1].namespace, mayFail: true });
-  const curl = (host: string) => onServer('curl', ['-s', '--max-time', '3', `http://${host}/`]);
+  /** The same, while other things go on. */
+  function meanwhileOnServer(program: string, args: string[]): Promise<CommandResult> {
+    const { namespace } = network.servers[1];
+    const child = spawn('ip', ['netns', 'exec', namespace, program, ...args]);
+    const output = { stdout: '', stderr: '' };
+    for (const stream of ['stdout', 'stderr'] as const) {
+      child[stream].on('data', (bytes) => {
+        output[stream] += bytes;
+      });
+    }
+    return new Promise((resolve) => {
+      child.on('close', (status) => resolve({ ...output, status: status ?? -1 }));
+    });
+  }
+  const curl = (host: string, seconds = 3) =>
+    onServer('curl', ['-s', '--max-time', `${seconds}`, `http://${host}/`]);
   const ping = (...args: string[]) =>
     onServer('ping', ['-c', '2', '-i', '0.2', '-W', '2', ...args]);
 
@@ -81,7 +97,6 @@ describeOnKinds('forwarding', ['curl', 'ping', 'iperf3'], (kind) => {
         socket.send(address, port, address, () => process.exit(0));
       });
       socket.bind(5555, '${address}', () => console.log('bound'));`;
-    const { spawn } = await import('node:child_process');
     const server = spawn('ip', ['netns', 'exec', namespace, process.execPath, '-e', script]);
     await new Promise((resolve) => server.stdout.once('data', resolve));
     const client = `
@@ -95,8 +110,8 @@ describeOnKinds('forwarding', ['curl', 'ping', 'iperf3'], (kind) => {
   }
 
   it('off: the outside cannot be reached', async () => {
-    expect(curl(network.client.address).status).not.toBe(0);
-    expect(ping(network.client.address).status).not.toBe(0);
+    expect(curl(network.client.address, 1).status).not.toBe(0);
+    expect(ping('-W', '1', network.client.address).status).not.toBe(0);
     expect((await weir.status()).totals.reasons['not-ours'].count).toBeGreaterThan(0);
   });
 
@@ -168,12 +183,20 @@ describeOnKinds('forwarding', ['curl', 'ping', 'iperf3'], (kind) => {
     const { forwarding } = await weir.status();
     expect(forwarding.sourceNat.connectionsTotal).toBeGreaterThan(4);
     expect(forwarding.sourceNat.packetsIn).toBeGreaterThan(4);
+    await expectBalanced(weir);
   });
 
-  it('translated: in bulk, while services go on and control is killed', async () => {
+  it('translated: in bulk, while services go on and processes are killed', async () => {
     const { client, servers } = network;
     const old = weir.kill('SIGKILL', 'control')[0];
-    const bulk = onServer('iperf3', ['-c', client.address, '-t', '3', '-J']);
+    // Three connections, so that each processor has some of them.
+    const under = meanwhileOnServer('iperf3', ['-c', client.address, '-t', '4', '-P', '3', '-J']);
+    for (const role of ['switching 0', 'switching 1'] as const) {
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      const [pid] = weir.kill('SIGKILL', role);
+      await weir.waitForRestart(role, pid);
+    }
+    const bulk = await under;
     expect(bulk.status, bulk.stdout + bulk.stderr).toBe(0);
     const { end } = JSON.parse(bulk.stdout);
     const service = execute(
@@ -192,9 +215,18 @@ describeOnKinds('forwarding', ['curl', 'ping', 'iperf3'], (kind) => {
   });
 
   it('off again: connections that were begun go on, no other begins', async () => {
+    const { address } = network.client;
+    // Two seconds: the reload is in their midst.
+    const begun = async () => (await weir.status()).forwarding.sourceNat.connectionsTotal as number;
+    const before = await begun();
+    const going = meanwhileOnServer('iperf3', ['-c', address, '-n', '4M', '-b', '16M', '-J']);
+    await waitUntil('it has begun', async () => (await begun()) >= before + 2, 10_000);
     await reload();
-    expect(curl(network.client.address).status).not.toBe(0);
-    const { totals } = await expectBalanced(weir);
+    expect(curl(address, 1).status).not.toBe(0);
+    const { status, stdout, stderr } = await going;
+    expect(status, stdout + stderr).toBe(0);
+    print(scenario, { goneOnBytes: JSON.parse(stdout).end.sum_received.bytes });
+    const { totals } = await weir.status();
     for (const reason of [
       'forwarded',
       'source-nat',

@@ -23,6 +23,9 @@ import {
 const FOLLOWED_WITHIN_MS = 20_000;
 const LEARNED = '203.0.113.0/24';
 const BEHIND = '203.0.113.5';
+/** Behind both routers, and how many flows go there. */
+const SPREAD = '198.18.0.0/16';
+const FLOWS = 500;
 /** On the servers' network. */
 const CONTROL_ADDRESS = '10.2.0.9';
 /** More than fit into the socket of a control processor that stands still. */
@@ -51,6 +54,9 @@ describeOnBestKind('routing', ['bird', 'birdc', 'curl'], (kind) => {
     weir = await WeirProcess.start(network.switchNamespace, {
       ...configuration,
       routing: { follow: true },
+      forwarding: [
+        { from: network.switchInterfaces[0].name, to: network.switchInterfaces[1].name },
+      ],
       control: { addresses: [`${CONTROL_ADDRESS}/24`] },
     });
   });
@@ -166,6 +172,48 @@ describeOnBestKind('routing', ['bird', 'birdc', 'curl'], (kind) => {
     );
     expect(isAnswered()).toBe(true);
     await expectFollowed();
+  });
+
+  it('flows are spread over several ways by their weights, all over the one that is left', async () => {
+    const { client, switchInterfaces, switchNamespace } = network;
+    const routers = network.servers.slice(0, 2);
+    ipBatch([`route add ${SPREAD} via ${switchInterfaces[0].address}`], client.namespace);
+    const follow = (text: string) => ipBatch([`route ${text} proto static`], switchNamespace);
+    const received = () =>
+      routers.map(({ namespace }) => {
+        const { stdout } = execute('ip', ['-s', '-j', 'link', 'show', 'up'], { namespace });
+        const links = (JSON.parse(stdout) as Json[]).filter((each) => each.link_type === 'ether');
+        return links.reduce((sum, each) => sum + each.stats64.rx.packets, 0) as number;
+      });
+    /** Sends a datagram of each flow; what each router has received then. */
+    async function shares(): Promise<number[]> {
+      const before = received();
+      const script = `
+        const socket = require('node:dgram').createSocket('udp4');
+        let left = ${FLOWS};
+        for (let i = 0; i < ${FLOWS}; i++) {
+          socket.send('x', 9, '198.18.' + (i >> 7) + '.' + (1 + (i & 127)), () => --left || socket.close());
+        }`;
+      execute(process.execPath, ['-e', script], { namespace: client.namespace });
+      const now = () => received().map((packets, i) => packets - before[i]);
+      await waitUntil('they arrive', () => now()[0] + now()[1] >= FLOWS, FOLLOWED_WITHIN_MS);
+      return now().map((packets) => packets / FLOWS);
+    }
+    const ways = routers.map(({ address }, i) => `nexthop via ${address} weight ${3 - 2 * i}`);
+    follow(`add ${SPREAD} ${ways.join(' ')}`);
+    await waitUntil('both ways', async () => (await gateways(SPREAD)).length === 2, 10_000);
+    const spread = await shares();
+    // BGP and ARP are among them.
+    expect(spread[0]).toBeGreaterThan(0.65);
+    expect(spread[0]).toBeLessThan(0.87);
+    expect(spread[1]).toBeGreaterThan(0.15);
+    follow(`replace ${SPREAD} via ${routers[1].address}`);
+    await waitUntil('one way', async () => (await gateways(SPREAD)).length === 1, 10_000);
+    const single = await shares();
+    print(scenario, { weights: '3:1', spread, single });
+    expect(single[1]).toBeGreaterThanOrEqual(1);
+    expect(single[0]).toBeLessThan(0.1);
+    follow(`del ${SPREAD}`);
   });
 
   it('the configuration overrules the kernel unless its metric is higher', async () => {
