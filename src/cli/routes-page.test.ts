@@ -73,6 +73,12 @@ describe('the page of weir routes', () => {
     expect(renderRoutes({ ...VIEW, kernel: null }, paint(false))).toContain('not followed');
   });
 
+  it('says when there are more than it shows', () => {
+    const page = renderRoutes({ ...VIEW, count: 1_000_000 }, paint(false));
+    expect(page).toContain('the first 3 are shown\n');
+    expect(renderRoutes(VIEW, paint(false))).not.toContain('are shown');
+  });
+
   it('shows a hundred thousand', () => {
     const routes = Array.from({ length: 100_000 }, () => ROUTE);
     const lines = renderRoutes({ ...VIEW, routes }, paint(false)).split('\n');

@@ -19,6 +19,7 @@ export function renderRoutes(view: RoutesView, colors: Paint): string {
   });
   const shown = view.routes.length;
   const use = `${plural(view.count, 'route')}, ${percent(view.tableUse)} of the table`;
+  if (shown > 0 && shown < view.count) lines.push('', `the first ${count(shown)} are shown`);
   lines.push('', colors.bold(use) + (shown === 0 ? '' : `, generation ${view.generation}`));
   lines.push(...kernelLines(view.kernel, colors));
   return `${lines.join('\n')}\n`;

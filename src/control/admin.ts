@@ -2,7 +2,7 @@
 // asks of a running weir passes here; nothing here is needed for switching to go on.
 //   GET  /v1/status   all there is to know, see status.ts
 //   GET  /healthz     200 while this process answers
-//   GET  /v1/routes   the routes in force, see route-view.ts; ?limit=N
+//   GET  /v1/routes   the routes in force, see route-view.ts; ?limit=N, 100,000 if it is not said
 //   GET  /v1/load     load sources: what they said, what was rejected and why
 //   POST /v1/reload   reads the configuration file again; 409 with the faults when it has any
 //   /v1/backends …    admin-backends.ts; /v1/applications … admin-applications.ts
@@ -32,6 +32,9 @@ export interface AdminActions {
 /** Group may use the socket, others may not. */
 const SOCKET_UMASK = 0o117;
 
+/** A page of all of a million would keep the control processor busy for seconds. */
+const ROUTES_SHOWN = 100_000;
+
 /**
  * Serves the control socket; resolves when it listens.
  * @throws SystemError when there can be no socket at that path
@@ -43,7 +46,7 @@ export async function serveAdmin(socketPath: string, actions: AdminActions): Pro
   app.get('/v1/load', (context) => context.json(actions.load?.() ?? {}));
   app.get('/v1/routes', (context) => {
     const limit = Number(context.req.query('limit') ?? Number.NaN);
-    return context.json(actions.routes?.(Number.isNaN(limit) ? undefined : limit) ?? {});
+    return context.json(actions.routes?.(Number.isNaN(limit) ? ROUTES_SHOWN : limit) ?? {});
   });
   app.post('/v1/reload', async (context) => {
     const result = await actions.reload();

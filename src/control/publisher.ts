@@ -166,8 +166,8 @@ export class Publisher {
     const { ids, freedServices, freedBackends } = this.assign(configuration);
     const input = compileConfiguration(configuration, ids, decide?.(ids), this.selections);
     await this.untilQuiescent();
+    const hasRoutes = await this.prepareRoutes(configuration);
     writeConfigurationTable(words, this.configurationTable.standbyOffset() >> 2, input);
-    const hasRoutes = this.prepareRoutes(configuration);
     this.text.write(bytes);
     // The text first: who comes after us, should we be killed here, completes what we have begun.
     this.text.publish();
@@ -235,13 +235,13 @@ export class Publisher {
    */
   async publishRoutes(configuration: Configuration): Promise<boolean> {
     await this.untilQuiescent();
-    return this.prepareRoutes(configuration) && this.routing.publish();
+    return (await this.prepareRoutes(configuration)) && this.routing.publish();
   }
 
   /** @returns false: those in force shall stay, because the kernel's are not known */
-  private prepareRoutes(configuration: Configuration): boolean {
+  private async prepareRoutes(configuration: Configuration): Promise<boolean> {
     if (this.kernelRoutes === undefined && this.routing.generation !== 0) return false;
-    this.routing.prepare(mergeRoutes(configuration, this.kernelRoutes ?? new Map()));
+    await this.routing.prepare(mergeRoutes(configuration, this.kernelRoutes ?? new Map()));
     return true;
   }
 

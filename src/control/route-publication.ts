@@ -4,9 +4,14 @@
 // changes nothing, whatever its predecessor had published.
 // Invariant: routes that do not fit change nothing; the last ones stay in force.
 
+import { inPieces } from '../base/pieces.ts';
 import { type DoubleBuffer, routingBuffer } from '../memory/double-buffer.ts';
 import type { MainMemory } from '../memory/region.ts';
-import { isSameTable, type RoutingReport, writeRoutingTable } from '../tables/routing-builder.ts';
+import {
+  isSameTable,
+  type RoutingReport,
+  routingTableInPieces,
+} from '../tables/routing-builder.ts';
 import type { OriginRoute } from './compile-routes.ts';
 
 export class RoutePublication {
@@ -37,13 +42,13 @@ export class RoutePublication {
   }
 
   /**
-   * Writes the standby buffer, which must be quiescent.
+   * Writes the standby buffer, which must be quiescent, in pieces. One at a time.
    * @throws WeirError ERR_TABLE_FULL; nothing has changed then
    */
-  prepare(routes: readonly OriginRoute[]): RoutingReport {
+  async prepare(routes: readonly OriginRoute[]): Promise<RoutingReport> {
     const { words } = this.memory;
     const standby = this.buffer.standbyOffset() >> 2;
-    const report = writeRoutingTable(words, standby, routes);
+    const report = await inPieces(routingTableInPieces(words, standby, routes));
     const active = this.buffer.activeOffset(this.generation) >> 2;
     this.isOther = this.generation === 0 || !isSameTable(words, active, standby);
     this.prepared = routes;

@@ -3,10 +3,13 @@
 // (kernel-resolution.ts) and has them published together with the configuration's (compile-routes.ts), at
 // most so often, and only when something has changed.
 //
+// All of them are resolved in pieces, beside what is known so far, because there may be a million.
+//
 // Invariant: what was published stays until something that is known to be true is published in its place:
 // not while a dump is under way, not when routes do not fit, not when the kernel cannot be asked.
 
 import type { Log } from '../base/log.ts';
+import { inPieces } from '../base/pieces.ts';
 import { parseAddress } from '../wire/ipv4.ts';
 import { connectedRoutes, type OriginRoute, type RouteMap } from './compile-routes.ts';
 import type { Configuration } from './config/schema.ts';
@@ -15,10 +18,12 @@ import { KernelSource } from './kernel-source.ts';
 
 /** Changes that come together are published together. */
 const SETTLE_MS = 30;
-/** Between two publications; with many routes, so that control spends a tenth of its time on them. */
+/** Between two publications; with many routes, so that control spends a quarter of its time on them. */
 const INTERVAL_MS = 200;
-const INTERVAL_FACTOR = 9;
+const INTERVAL_FACTOR = 3;
 const RETRY_MS = 1000;
+/** Routes that are resolved before others have their turn: some milliseconds. */
+const PIECE = 2048;
 /** Longest wait for the first dump before a publication. */
 const FIRST_DUMP_MS = 5000;
 
@@ -33,7 +38,13 @@ export class RoutingDaemon {
   private source: KernelSource | undefined;
   private table = 0;
   private resolution = new KernelResolution([], new Set());
-  private readonly resolved = new Map<number, OriginRoute>();
+  /** What the resolution was made of, to tell whether it must be another. */
+  private resolvedBy = '';
+  /** Undefined before all were resolved for the first time. */
+  private resolved: Map<number, OriginRoute> | undefined;
+  /** While all are resolved: those that are so far, the latest attempt, and when it ends. */
+  private resolving: Map<number, OriginRoute> | undefined;
+  private underWay: Promise<void> = Promise.resolve();
   private timer: NodeJS.Timeout | undefined;
   private isDirty = false;
   private isPublishing = false;
@@ -78,11 +89,15 @@ export class RoutingDaemon {
     const own = configuration.interfaces.flatMap(({ addresses }) => addresses);
     own.push(...(configuration.control?.addresses ?? []));
     const addresses = own.map((cidr) => parseAddress(cidr.split('/')[0]));
-    this.resolution = new KernelResolution(connected, new Set(addresses));
+    const resolvedBy = JSON.stringify([connected, addresses]);
+    const isOther = resolvedBy !== this.resolvedBy;
+    this.resolvedBy = resolvedBy;
+    if (isOther) this.resolution = new KernelResolution(connected, new Set(addresses));
     const { follow, table } = configuration.routing;
     if (this.source !== undefined && (!follow || table !== this.table)) this.stop();
-    if (this.source !== undefined) this.resolveAll();
-    else if (follow) await this.begin(table);
+    if (this.source === undefined) {
+      if (follow) await this.begin(table);
+    } else if (isOther) await this.resolveAll();
   }
 
   /** Ends following; what is published stays. */
@@ -92,7 +107,9 @@ export class RoutingDaemon {
     this.isDirty = false;
     this.source?.stop();
     this.source = undefined;
-    this.resolved.clear();
+    this.resolved = undefined;
+    this.resolving = undefined;
+    this.underWay = Promise.resolve();
     this.error = undefined;
   }
 
@@ -102,9 +119,9 @@ export class RoutingDaemon {
     const source = new KernelSource({
       table,
       log,
-      onDumped: () => {
-        this.resolveAll();
-        this.changed();
+      onDumped: async () => {
+        await this.resolveAll();
+        if (this.source === source) this.changed();
       },
       onChanged: (key) => {
         this.resolveOne(key);
@@ -117,7 +134,7 @@ export class RoutingDaemon {
       timer = setTimeout(resolve, FIRST_DUMP_MS);
     });
     try {
-      await Promise.race([source.start(), late]);
+      await Promise.race([source.start().then(() => this.underWay), late]);
     } catch (error) {
       this.stop();
       log.error(`the kernel's routes cannot be followed: ${(error as Error).message}`);
@@ -127,15 +144,43 @@ export class RoutingDaemon {
     log.info(`following table ${table} of the kernel: ${source.mirror?.count ?? 0} routes`);
   }
 
-  private resolveAll(): void {
-    this.resolved.clear();
-    for (const key of this.source?.mirror?.keys() ?? []) this.resolveOne(key);
+  /** Ends when all are resolved, be it by a later call. */
+  private resolveAll(): Promise<void> {
+    const keys = this.source?.mirror?.keys();
+    if (keys === undefined) return this.underWay;
+    this.resolving = new Map();
+    this.underWay = inPieces(this.resolveInPieces(this.resolving, keys)).then((isLatest) =>
+      isLatest ? undefined : this.underWay,
+    );
+    return this.underWay;
+  }
+
+  /** @returns false when meanwhile another attempt was begun, or following has ended */
+  private *resolveInPieces(
+    resolving: Map<number, OriginRoute>,
+    keys: Iterable<number>,
+  ): Generator<void, boolean> {
+    let count = 0;
+    for (const key of keys) {
+      this.resolveInto(resolving, key);
+      count += 1;
+      if (count % PIECE === 0) yield;
+      if (this.resolving !== resolving) return false;
+    }
+    this.resolved = resolving;
+    this.resolving = undefined;
+    return true;
   }
 
   private resolveOne(key: number): void {
+    if (this.resolved !== undefined) this.resolveInto(this.resolved, key);
+    if (this.resolving !== undefined) this.resolveInto(this.resolving, key);
+  }
+
+  private resolveInto(routes: Map<number, OriginRoute>, key: number): void {
     const best = this.resolution.best(this.source?.mirror?.at(key) ?? []);
-    if (best === undefined) this.resolved.delete(key);
-    else this.resolved.set(key, best);
+    if (best === undefined) routes.delete(key);
+    else routes.set(key, best);
   }
 
   private changed(): void {
@@ -148,6 +193,8 @@ export class RoutingDaemon {
   private async publish(): Promise<void> {
     this.timer = undefined;
     if (this.routes() === undefined) {
+      // Not known yet: when they are, it is said again that they have changed.
+      if (this.source?.mirror?.isOverfull !== true) return;
       this.fail('the kernel has more routes than weir keeps: the last ones stay in force');
       return;
     }

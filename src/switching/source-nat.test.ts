@@ -135,6 +135,19 @@ describe('forwarding with translation', () => {
     );
   });
 
+  it('keeps those that are not idle, echoes too', async () => {
+    const on = await bench(NAT, { timeouts: { udp: 5 } });
+    const both = [
+      () => udp(out()),
+      () => out().icmp({ type: 8, identifier: 77, sequence: 3 }).payload('abcdefgh'),
+    ];
+    for (const packetOf of both) expect((await pass(on, packetOf())).reason).toBe('source-nat');
+    for (let round = 0; round < 4; round++) {
+      for (let i = 0; i < 35; i++) on.advance(100);
+      for (const packetOf of both) expect((await pass(on, packetOf())).reason).toBe('connection');
+    }
+  });
+
   it('answers ARP for the address, and lets idle ones go', async () => {
     const on = await bench(NAT, { timeouts: { udp: 5 } });
     const who = packet()

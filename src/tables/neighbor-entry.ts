@@ -93,6 +93,11 @@ export const NEIGHBOR_TIMINGS = {
   failedHoldMs: 2_000,
   /** An entry unused for so long may be given to another neighbor when there is no room. */
   recycleMs: 60_000,
+  /**
+   * The same for one that has no MAC address: who sends to addresses without hosts shall not take the places of
+   * those that have. Longer than a packet waits for it (switching/waiting-packets.ts).
+   */
+  recycleUnresolvedMs: 5_000,
   /** The same for one that no packet has ever wanted: made by somebody's question only. */
   recycleNeverUsedMs: 1_000,
   /** Times are not refreshed more often, lest their cache line travel with every packet. */
@@ -139,8 +144,9 @@ export function isAtRest(words: Int32Array, at: number, now: number): boolean {
 /** Whether the place of an entry may be given to another neighbor. @hot */
 export function isRecyclable(words: Int32Array, at: number, now: number): boolean {
   if (words[at + STATE] === NEIGHBOR_PERMANENT) return false;
-  const { recycleNeverUsedMs, recycleMs } = NEIGHBOR_TIMINGS;
-  const ms = words[at + USED] === 0 ? recycleNeverUsedMs : recycleMs;
+  const { recycleNeverUsedMs, recycleUnresolvedMs, recycleMs } = NEIGHBOR_TIMINGS;
+  let ms: number = isUsable(words[at + STATE]) ? recycleMs : recycleUnresolvedMs;
+  if (words[at + USED] === 0) ms = recycleNeverUsedMs;
   return isOld(now, words[at + LAST_USED], ms);
 }
 

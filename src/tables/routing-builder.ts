@@ -12,6 +12,7 @@
 
 import { assert } from '../base/assert.ts';
 import { WeirError } from '../base/errors.ts';
+import { atOnce } from '../base/pieces.ts';
 import * as table from './routing-table.ts';
 
 /** One way out: an interface and the router on it. */
@@ -55,27 +56,40 @@ const KINDS = {
   prohibit: table.HOP_PROHIBIT,
 };
 const ADDRESSES = 2 ** 32;
+/** Routes, and words of the root, of one piece: some milliseconds. */
+const PIECE = 4096;
 
 /**
  * Writes the whole buffer that begins at `words[base]`. The order of `routes` only decides between
- * equal prefixes: the first wins.
+ * equal prefixes: the first wins. In pieces: a million routes take their time.
  * @throws WeirError ERR_TABLE_FULL when there are too many next hops or ranges
  */
-export function writeRoutingTable(
+export function* routingTableInPieces(
   words: Int32Array,
   base: number,
   routes: readonly Route[],
-): RoutingReport {
-  const { kept, duplicates } = withoutDuplicates(routes);
+): Generator<void, RoutingReport> {
+  const { kept, duplicates } = yield* withoutDuplicates(routes);
   // Ranges need no clearing: none is read that was not written.
   words.fill(0, base, base + table.ROOT);
   const hops = new NextHops(words, base);
-  const rangeWords = new Ranges(kept, hops).write(words, base);
+  const ranges = new Ranges(kept.size);
+  yield* ranges.find(kept, hops);
+  const rangeWords = yield* ranges.write(words, base);
   words[base + table.ROUTING_ROUTES] = kept.size;
   words[base + table.ROUTING_NEXT_HOPS] = hops.count;
   words[base + table.ROUTING_RANGE_WORDS] = rangeWords;
   words[base + table.ROUTING_MEMBERS] = hops.memberCount;
   return { routes: kept.size, nextHops: hops.count, rangeWords, duplicates };
+}
+
+/** The same at once. */
+export function writeRoutingTable(
+  words: Int32Array,
+  base: number,
+  routes: readonly Route[],
+): RoutingReport {
+  return atOnce(routingTableInPieces(words, base, routes));
 }
 
 /** Whether two buffers, written by `writeRoutingTable`, say the same. */
@@ -98,13 +112,14 @@ function keyOf({ prefix, length }: Route): number {
   return ((prefix & prefixMask(length)) >>> 0) * 64 + length;
 }
 
-function withoutDuplicates(routes: readonly Route[]) {
+function* withoutDuplicates(routes: readonly Route[]) {
   const kept = new Map<number, Route>();
   const duplicates: Route[] = [];
-  for (const route of routes) {
-    const key = keyOf(route);
-    if (kept.has(key)) duplicates.push(route);
-    else kept.set(key, route);
+  for (let i = 0; i < routes.length; i++) {
+    const key = keyOf(routes[i]);
+    if (kept.has(key)) duplicates.push(routes[i]);
+    else kept.set(key, routes[i]);
+    if (i % PIECE === PIECE - 1) yield;
   }
   return { kept, duplicates };
 }
@@ -212,9 +227,12 @@ class Ranges {
   private readonly entries: Uint16Array;
   private count = 0;
 
-  constructor(routes: ReadonlyMap<number, Route>, hops: NextHops) {
-    this.starts = new Float64Array(routes.size * 2 + 2);
-    this.entries = new Uint16Array(routes.size * 2 + 2);
+  constructor(routes: number) {
+    this.starts = new Float64Array(routes * 2 + 2);
+    this.entries = new Uint16Array(routes * 2 + 2);
+  }
+
+  *find(routes: ReadonlyMap<number, Route>, hops: NextHops): Generator<void, void> {
     this.begin(0, 0);
     /** Ends (first address behind) and entries of the prefixes that hold the present address. */
     const ends = [ADDRESSES];
@@ -226,7 +244,9 @@ class Ranges {
         if (end < ADDRESSES) this.begin(end, entries[entries.length - 1]);
       }
     };
-    for (const key of Float64Array.from(routes.keys()).sort()) {
+    const keys = Float64Array.from(routes.keys()).sort();
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i];
       const length = key % 64;
       const start = (key - length) / 64;
       closeUpTo(start);
@@ -234,6 +254,7 @@ class Ranges {
       this.begin(start, entry);
       ends.push(start + 2 ** (32 - length));
       entries.push(entry);
+      if (i % PIECE === PIECE - 1) yield;
     }
     closeUpTo(ADDRESSES);
   }
@@ -249,12 +270,13 @@ class Ranges {
   }
 
   /** Writes root and blocks. @returns words of blocks */
-  write(words: Int32Array, base: number): number {
+  *write(words: Int32Array, base: number): Generator<void, number> {
     const { starts, entries, count } = this;
     let used = 0;
     let i = 0;
     for (let high = 0; high < table.ROOT_WORDS; high++) {
       const from = high * 0x10000;
+      if (high % PIECE === PIECE - 1) yield;
       while (i + 1 < count && starts[i + 1] <= from) i++;
       let last = i;
       while (last + 1 < count && starts[last + 1] < from + 0x10000) last++;

@@ -91,7 +91,7 @@ describe.skipIf(reason !== undefined)("the kernel's routes", () => {
       if (best !== undefined) routes.push(best);
     }
     const resolved = performance.now();
-    const report = publication.prepare(routes);
+    const report = await publication.prepare(routes);
     expect(report.routes).toBeGreaterThan(count * 0.8);
     print('kernel routes', {
       routes: count,

@@ -178,7 +178,7 @@ describeOnBestKind('routing', ['bird', 'birdc', 'curl'], (kind) => {
     const { client, switchInterfaces, switchNamespace } = network;
     const routers = network.servers.slice(0, 2);
     ipBatch([`route add ${SPREAD} via ${switchInterfaces[0].address}`], client.namespace);
-    const follow = (text: string) => ipBatch([`route ${text} proto static`], switchNamespace);
+    const follow = (text: string) => ipBatch([`route ${text}`], switchNamespace);
     const received = () =>
       routers.map(({ namespace }) => {
         const { stdout } = execute('ip', ['-s', '-j', 'link', 'show', 'up'], { namespace });
@@ -200,14 +200,14 @@ describeOnBestKind('routing', ['bird', 'birdc', 'curl'], (kind) => {
       return now().map((packets) => packets / FLOWS);
     }
     const ways = routers.map(({ address }, i) => `nexthop via ${address} weight ${3 - 2 * i}`);
-    follow(`add ${SPREAD} ${ways.join(' ')}`);
+    follow(`add ${SPREAD} proto static ${ways.join(' ')}`);
     await waitUntil('both ways', async () => (await gateways(SPREAD)).length === 2, 10_000);
     const spread = await shares();
     // BGP and ARP are among them.
     expect(spread[0]).toBeGreaterThan(0.65);
     expect(spread[0]).toBeLessThan(0.87);
     expect(spread[1]).toBeGreaterThan(0.15);
-    follow(`replace ${SPREAD} via ${routers[1].address}`);
+    follow(`replace ${SPREAD} proto static via ${routers[1].address}`);
     await waitUntil('one way', async () => (await gateways(SPREAD)).length === 1, 10_000);
     const single = await shares();
     print(scenario, { weights: '3:1', spread, single });
