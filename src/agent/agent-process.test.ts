@@ -83,17 +83,37 @@ function start(...args: string[]): ChildProcess & { log: string } {
   return started;
 }
 
-async function manager(): Promise<{ socket: UdpSocket; port: number; reports: AgentReport[] }> {
+/** @param keys of agents that report beside b1 */
+async function manager(
+  keys: Record<string, Buffer> = {},
+): Promise<{ socket: UdpSocket; port: number; reports: AgentReport[] }> {
   const socket = createSocket('udp4').bind(0, '127.0.0.1');
   await once(socket, 'listening');
   const reports: AgentReport[] = [];
   socket.on('message', (bytes) => {
-    const report = openReport(bytes, (agent) => (agent === 'b1' ? [key] : undefined));
+    const known: Record<string, Buffer> = { b1: key, ...keys };
+    const report = openReport(bytes, (agent) => (known[agent] ? [known[agent]] : undefined));
     if (isRejection(report)) throw new Error(report.detail);
     reports.push(report);
   });
   cleanUps.push(() => socket.close());
   return { socket, port: socket.address().port, reports };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** What a port says to whoever connects. */
+async function answerOf(port: number): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  let text = '';
+  for await (const part of socket) text += part;
+  return text;
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -206,6 +226,51 @@ application: { enabled: false }
     child.kill('SIGTERM');
     expect(await once(child, 'exit')).toEqual([0, null]);
     expect(child.log).toBe('');
+  });
+
+  it('takes over another configuration and key at SIGHUP, whole or not at all', async () => {
+    const other = randomBytes(32);
+    writeFileSync(join(folder, 'b2.key'), other.toString('hex'), { mode: 0o400 });
+    if (getuid?.() === 0) chownSync(join(folder, 'b2.key'), NOBODY, NOBODY);
+    const { port, reports } = await manager({ b2: other });
+    const [first, second, taken] = await Promise.all([freePort(), freePort(), freePort()]);
+    const text = (name: string, checked: number): string => `name: ${name}
+key-file: ${name}.key
+report-to: [127.0.0.1:${port}]
+interval: 100ms
+services: [{ backend: web/${name}, agent-check: { address: 127.0.0.1, port: ${checked} } }]
+application: { enabled: false }
+`;
+    const path = configuration('');
+    writeFileSync(path, text('b1', first));
+    const child = start('--config', path);
+    const last = () => reports.at(-1);
+    await until(() => last()?.agent === 'b1');
+    expect(await answerOf(first)).toMatch(/%/);
+    let reloads = 0;
+    const reload = async (to: string, says: RegExp) => {
+      writeFileSync(path, to);
+      child.kill('SIGHUP');
+      const lines = () => child.log.split('\n').filter((line) => / in force/.test(line));
+      reloads++;
+      await until(() => lines().length === reloads);
+      expect(lines().at(-1)).toMatch(says);
+    };
+    await reload('name: [', /stays in force/);
+    await reload(text('b3', first), /stays in force: .*b3\.key: ENOENT/);
+    await reload(text('b2', second), /agent.*yaml is in force/);
+    await until(() => last()?.agent === 'b2');
+    expect(await answerOf(second)).toMatch(/%/);
+    await expect(answerOf(first)).rejects.toThrow('ECONNREFUSED');
+    const server = createServer().listen(taken, '127.0.0.1');
+    cleanUps.push(() => server.close());
+    await reload(text('b1', taken), /stays in force: .*EADDRINUSE/);
+    expect(await answerOf(second)).toMatch(/%/);
+    const count = reports.length;
+    await until(() => reports.length > count + 2);
+    expect(last()?.agent).toBe('b2');
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
   it('counts the clients of the port', async () => {

@@ -44,15 +44,22 @@ const AVERAGED: readonly LoadFigure[] = [
 
 /** Keeps the newest post of each process. */
 export class ApplicationLoad {
-  private readonly posts: ReadonlyMap<string, Map<string, Post>>;
-  private readonly expiryMs: number;
+  private posts: ReadonlyMap<string, Map<string, Post>> = new Map();
+  private expiryMs = 0;
   /** By backend: what the last process that fell silent had asked for. */
   private readonly left = new Map<string, LoadWish>();
 
   /** @param backends those that may be spoken of */
   constructor(backends: readonly string[], expiryMs: number) {
-    this.posts = new Map(backends.map((backend) => [backend, new Map()]));
+    this.follow(backends, expiryMs);
+  }
+
+  /** Others may be spoken of from now on; of those that stay, what was said stays. */
+  follow(backends: readonly string[], expiryMs: number): void {
+    const before = this.posts;
+    this.posts = new Map(backends.map((backend) => [backend, before.get(backend) ?? new Map()]));
     this.expiryMs = expiryMs;
+    for (const backend of this.left.keys()) if (!this.posts.has(backend)) this.left.delete(backend);
   }
 
   /**

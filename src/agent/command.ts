@@ -3,6 +3,7 @@
 // configuration is wrong.
 
 import { Command } from 'commander';
+import { Log } from '../base/log.ts';
 import { generateKey } from '../load/key-file.ts';
 import type { BackendLoad } from '../load/signed-report.ts';
 import { Agent } from './agent.ts';
@@ -17,7 +18,8 @@ interface RunOptions {
 }
 
 const MORE = `
-It needs no right of its own: run it as any user. It ends on SIGTERM or Ctrl-C with 0.
+It needs no right of its own: run it as any user. It ends on SIGTERM or Ctrl-C with 0; SIGHUP has it read its
+configuration and its key again.
 Exit codes: 0 done; 1 it did not work, the message says what to do; 2 the command line or the
 configuration is wrong. More: docs/reference/agent.md.`;
 
@@ -55,9 +57,27 @@ async function runUntilStopped(path: string): Promise<void> {
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
-  await agent.start();
+  const started = agent.start();
+  // One after the other, however many signals come.
+  let lastReload = started.catch(() => {});
+  process.on('SIGHUP', () => {
+    lastReload = lastReload.then(() => reload(agent, path));
+  });
+  await started;
   await stopped;
+  await lastReload;
   await agent.stop();
+}
+
+/** Reads the file and its key again; what is wrong with them changes nothing. */
+async function reload(agent: Agent, path: string): Promise<void> {
+  const log = new Log('agent');
+  try {
+    await agent.update(readAgentFile(path));
+    log.info(`${path} is in force`);
+  } catch (error) {
+    log.warning(`what was before stays in force: ${(error as Error).message}`);
+  }
 }
 
 async function printOnce(path: string, asJson: boolean): Promise<void> {
