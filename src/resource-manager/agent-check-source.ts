@@ -33,6 +33,7 @@ export function startAgentCheck(context: SourceContext, memory: WishMemory): Pol
     },
     attempt: async (signal) => {
       const answer = parseAgentCheck(await askAgent(context, signal));
+      if (signal.aborted) return;
       if (isRejection(answer)) {
         context.rejected(answer);
         throw new Error(answer.detail);

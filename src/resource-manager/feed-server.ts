@@ -199,6 +199,8 @@ export class FeedServer implements ReportSink {
 
   /** A master says one line, its proof, and nothing else. */
   private answer(peer: Peer, line: string): void {
+    // Lines behind one that was refused may have come with it.
+    if (peer.socket.destroyed) return;
     const said = parseObject(line);
     if (peer.session !== undefined || !isChallenge(said?.challenge)) {
       this.refuse(peer, 'it does not speak as a master does');

@@ -54,9 +54,15 @@ export class PrometheusText {
   }
 }
 
-/** The value of a label; undefined when it is not there. Escapes are left as they are. */
+const LABEL = /[ \t]*([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"[ \t]*,?/y;
+
+/**
+ * The value of a label; undefined when it is not there, or stands behind what is no label. Escapes are left as
+ * they are. Each character is looked at a few times at most, whatever they are.
+ */
 export function labelValue(labels: string, name: string): string | undefined {
-  for (const match of labels.matchAll(/([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g)) {
+  LABEL.lastIndex = 0;
+  for (let match = LABEL.exec(labels); match !== null; match = LABEL.exec(labels)) {
     if (match[1] === name) return match[2];
   }
   return undefined;

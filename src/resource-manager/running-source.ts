@@ -51,6 +51,8 @@ export class RunningSource {
   private reports = 0;
   private failures = 0;
   private lastReportAtMs: number | undefined;
+  /** What comes after that is not heard: somebody else may speak for the backend by then. */
+  private isStopped = false;
 
   constructor(settings: PolledSettings, options: RunningSourceOptions) {
     this.settings = settings;
@@ -60,17 +62,20 @@ export class RunningSource {
       now: () => options.now(),
       random: () => options.random(),
       report: (figures, wish) => {
-        if (!options.accept(figures, wish)) return;
+        if (this.isStopped || !options.accept(figures, wish)) return;
         this.reports++;
         this.lastReportAtMs = options.now();
       },
-      rejected: (rejection) => options.rejected(rejection),
+      rejected: (rejection) => {
+        if (!this.isStopped) options.rejected(rejection);
+      },
       outcome: (error) => this.outcome(error),
     };
     this.source = startSource(context, options);
   }
 
   stop(): void {
+    this.isStopped = true;
     this.source.stop();
   }
 
@@ -90,6 +95,7 @@ export class RunningSource {
   }
 
   private outcome(error: string | undefined): void {
+    if (this.isStopped) return;
     const before = this.state;
     this.state = error === undefined ? 'ok' : 'failing';
     this.error = error ?? null;
