@@ -193,6 +193,29 @@ describe('checks', () => {
   });
 });
 
+it('who is taken away while another takes over its slot is not checked any more', async () => {
+  let asked = 0;
+  const { port } = await server((socket) => {
+    asked++;
+    setTimeout(() => socket.end('HTTP/1.1 200 OK\r\n\r\n'), 100);
+  });
+  const { checker } = started({
+    maxChecksAtOnce: 1,
+    // The first begins, and the second waits for its slot.
+    random: () => 0,
+    onChange: ({ key }) => {
+      if (key === 'web/b2') checker.setTargets([]);
+    },
+  });
+  // Nobody can be asked for such a path: the check fails when it begins.
+  const broken = target(port, { type: 'http', path: '/\u0000', fall: 1 }, { key: 'web/b2' });
+  checker.setTargets([target(port, { type: 'http' }), broken]);
+  await until(() => checker.state('web/b2') === undefined);
+  expect(asked).toBe(1);
+  await pause(300);
+  expect(asked).toBe(1);
+});
+
 describe('passive observation', () => {
   const passive = { ...DEFAULT_PASSIVE, windowMs: 5_000 };
 

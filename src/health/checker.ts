@@ -13,6 +13,7 @@ import type {
 } from './health-state.ts';
 import { TargetMonitor } from './monitor.ts';
 import { ProbeSlots } from './probe-slots.ts';
+import { MAX_CHECKS_PER_SECOND } from './settings.ts';
 
 export type {
   HealthMemory,
@@ -38,6 +39,7 @@ export interface HealthCheckerOptions {
   /** Called when a status has changed; it may call the checker. Must not throw. */
   onChange(state: HealthState, before: HealthState): void;
   readonly maxChecksAtOnce?: number;
+  readonly maxChecksPerSecond?: number;
   readonly maxScriptsAtOnce?: number;
 }
 
@@ -57,7 +59,10 @@ export class HealthChecker {
 
   constructor(options: HealthCheckerOptions) {
     this.options = options;
-    this.slots = new ProbeSlots(options.maxChecksAtOnce ?? MAX_CHECKS_AT_ONCE);
+    this.slots = new ProbeSlots(
+      options.maxChecksAtOnce ?? MAX_CHECKS_AT_ONCE,
+      options.maxChecksPerSecond ?? MAX_CHECKS_PER_SECOND,
+    );
     this.scriptSlots = new ProbeSlots(options.maxScriptsAtOnce ?? MAX_SCRIPTS_AT_ONCE);
   }
 

@@ -49,6 +49,7 @@ export class TargetMonitor {
   private timer: NodeJS.Timeout | undefined;
   /** Ends the check that waits for a slot or is under way. */
   private endCheck: (() => void) | undefined;
+  private isRunning = false;
 
   constructor(target: HealthTarget, around: MonitorSurroundings) {
     this.target = target;
@@ -71,6 +72,7 @@ export class TargetMonitor {
 
   /** Begins checking after `delayMs`. */
   start(delayMs: number): void {
+    this.isRunning = true;
     if (this.target.settings.type === 'none') this.awaitEndOfHold();
     else this.schedule(delayMs);
   }
@@ -110,6 +112,7 @@ export class TargetMonitor {
 
   /** Ends whatever is under way. */
   stop(): void {
+    this.isRunning = false;
     clearTimeout(this.timer);
     this.timer = undefined;
     this.endCheck?.();
@@ -174,6 +177,8 @@ export class TargetMonitor {
   }
 
   private take(result: ProbeResult, startedAtMs: number): void {
+    // Whoever began when this one's slot became free may have failed at once, and who heard of it stopped this one.
+    if (!this.isRunning) return;
     const { now, random } = this.around;
     const { settings } = this.target;
     const atMs = now();

@@ -28,6 +28,19 @@ function said(service: string, rest = '') {
   return { faults: faults.map(show), warnings: warnings.map(show) };
 }
 
+it('is told when more checks are asked for than are made', () => {
+  const backends = (count: number) =>
+    `backends: [${Array.from({ length: count }, (_, n) => `{ name: b${n}, address: 10.2.0.${2 + (n % 200)}, port: ${1 + n} }`)}]`;
+  const warnings = (count: number, health: string) =>
+    said(`${health}\n    ${backends(count)}`).warnings;
+  expect(warnings(250, 'health: { type: tcp, interval: 200ms }')).toEqual([
+    'services | 1250 health checks per second: 1000 are made, so intervals are 1.3 times as long | ' +
+      'set a longer health.interval, or use passive-health alone',
+  ]);
+  expect(warnings(250, 'health: { type: tcp, interval: 250ms }')).toEqual([]);
+  expect(warnings(250, '')).toEqual([]);
+});
+
 describe('a service that uses all there is', () => {
   it('is a configuration', () => {
     const { configuration, faults, warnings } = parse(

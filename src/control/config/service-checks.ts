@@ -2,6 +2,7 @@
 // belong together, labels and backends that nobody has, agents that speak for nobody.
 // What stands in the way is a fault; what works but does nothing is a warning.
 
+import { MAX_CHECKS_PER_SECOND } from '../../health/settings.ts';
 import { healthFaults, passiveFaults } from '../../health/settings-faults.ts';
 import { healthSettings, passiveSettings } from '../compile-health.ts';
 import type { Path } from './faults.ts';
@@ -34,7 +35,24 @@ export function serviceChecks(parts: ConfigurationParts, result: CheckResult): v
     });
     ruleNames(service, path, result);
   });
+  checkRate(parts, result);
   agents(parts, result);
+}
+
+/** Who asks for more checks than are made must know how far apart they will be. */
+function checkRate({ services }: ConfigurationParts, { warnings }: CheckResult): void {
+  let perSecond = 0;
+  for (const { health, backends } of services) {
+    if (health === undefined || health.type === 'script') continue;
+    perSecond += (backends.length * 1000) / health.interval;
+  }
+  if (perSecond <= MAX_CHECKS_PER_SECOND) return;
+  const longer = (perSecond / MAX_CHECKS_PER_SECOND).toFixed(1);
+  const most = MAX_CHECKS_PER_SECOND;
+  const effect = `${most} are made, so intervals are ${longer} times as long`;
+  const message = `${Math.round(perSecond)} health checks per second: ${effect}`;
+  const suggestion = 'set a longer health.interval, or use passive-health alone';
+  warnings.push({ path: ['services'], message, suggestion });
 }
 
 function healthKeys({ health }: ServicePart, path: Path, { faults }: CheckResult): void {

@@ -3,6 +3,7 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { setInheritable } from '../../sys/libc.ts';
 import { createMemoryFile } from '../../sys/main-memory.ts';
 import { inheritedDescriptors } from './descriptors.ts';
 import { ask, temporaryFolder, until } from './probe.harness.ts';
@@ -93,10 +94,11 @@ describe('the script probe', () => {
 });
 
 describe('descriptors', () => {
-  // What the control processor holds: main memory, whose descriptor is meant to be inherited.
+  // What no process of weir has any more, and a program that starts weir may: one that is inherited.
   let memory = -1;
   beforeAll(() => {
     memory = createMemoryFile('weir-health-test', 2 << 20, false).fd;
+    setInheritable(memory);
   });
   afterAll(() => closeSync(memory));
 
