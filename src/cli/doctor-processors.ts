@@ -13,7 +13,7 @@ import { type Finding, missing, notHad, notNeeded, ok } from './doctor-finding.t
 export function examineProcessors(configuration: Configuration | undefined): Finding[] {
   if (configuration === undefined) {
     const reason = `CPU ${onlineCpus().join(',')}; --config FILE tells which are to be set apart`;
-    return [ok('cpus', reason), partition('cpu-partition')];
+    return [ok('cpus', reason), notNeeded('cpu-partition', 'no CPUs are to be set apart')];
   }
   const { switching, cpus, isolate } = configuration.processors;
   if (cpus === undefined) {
@@ -39,7 +39,7 @@ export function examineProcessors(configuration: Configuration | undefined): Fin
     ];
   }
   const names = configuration.interfaces.map(({ name }) => name);
-  return [pinned(cpus), partition('cpu-partition'), ...names.map((name) => interrupts(name, cpus))];
+  return [pinned(cpus), partition(cpus), ...names.map((name) => interrupts(name, cpus))];
 }
 
 function pinned(cpus: readonly number[]): Finding {
@@ -54,13 +54,15 @@ function pinned(cpus: readonly number[]): Finding {
   );
 }
 
-function partition(name: string): Finding {
+function partition(cpus: readonly number[]): Finding {
+  const name = 'cpu-partition';
   const isolated = isolatedCpus();
   if (isolated !== '') return ok(name, `the kernel was started with isolcpus=${isolated}`);
-  const reason = whyNoPartition();
-  if (reason === '') return ok(name, 'the group that this runs in has cpusets: weir run tries it');
+  const reason = whyNoPartition(cpus);
+  if (reason === '')
+    return ok(name, 'the group that this runs in is a partition: weir run makes one below');
   const advice =
-    'Delegate=cpuset in the systemd unit (cgroup version 2), or isolcpus= on the kernel command line';
+    'a group of its own that is a partition (docs/guides/production.md), or isolcpus= on the kernel command line';
   return notHad(name, `${reason}: threads of others may run on these CPUs`, advice);
 }
 

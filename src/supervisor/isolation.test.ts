@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Log } from '../base/log.ts';
 import { onlineCpus } from '../sys/affinity.ts';
-import { makePartition, whyNoPartition } from '../sys/cpu-partition.ts';
+import { makePartition, removePartition, whyNoPartition } from '../sys/cpu-partition.ts';
 import { interfaceInterrupts, interruptCpus, setInterruptCpus } from '../sys/interrupts.ts';
 import { Isolation } from './isolation.ts';
 
@@ -113,21 +113,51 @@ describe('interrupts', () => {
 });
 
 describe('a partition', () => {
+  const group = (): string => join(folder, 'weir-switching');
+  /** The folder as the kernel would have it: with the cpuset controller, and these values in its files. */
+  function delegate(files: Record<string, string>): void {
+    const all = {
+      'cgroup.controllers': 'cpuset cpu',
+      'cpuset.cpus.partition': 'root',
+      'cpuset.cpus.effective': '1-3',
+      ...files,
+    };
+    for (const [file, value] of Object.entries(all))
+      writeFileSync(join(folder, file), `${value}\n`);
+  }
+
   it('is not to be had where the group has no cpuset', () => {
-    expect(whyNoPartition(folder)).toContain('ENOENT');
+    expect(whyNoPartition([1], folder)).toContain('ENOENT');
     writeFileSync(join(folder, 'cgroup.controllers'), 'cpu memory\n');
-    expect(whyNoPartition(folder)).toMatch(/cpuset/);
-    expect(makePartition([1], folder)).toEqual({ reason: whyNoPartition(folder) });
-    expect(existsSync(join(folder, 'weir-switching'))).toBe(false);
+    expect(whyNoPartition([1], folder)).toMatch(/cpuset/);
+    expect(makePartition([1], folder)).toEqual({ reason: whyNoPartition([1], folder) });
+    expect(existsSync(group())).toBe(false);
+    writeFileSync(join(folder, 'cgroup.controllers'), 'cpuset\n');
+    expect(whyNoPartition([1], folder)).toContain('the group of the whole machine');
   });
 
-  it('is a threaded group with the CPUs, isolated', () => {
-    writeFileSync(join(folder, 'cgroup.controllers'), 'cpuset\n');
+  it.each([
+    [{ 'cpuset.cpus.partition': 'member' }, /no partition itself .*: member/],
+    [
+      { 'cpuset.cpus.partition': 'root invalid (Parent is not a partition root)' },
+      /no partition itself .*root invalid/,
+    ],
+    [{ 'cpuset.cpus.effective': '0,2' }, /CPU 3 is none of the group/],
+    [{ 'cpuset.cpus.effective': '2-3' }, /no CPU besides \(2-3\)/],
+  ])('is not tried where the kernel would refuse it: %j', (files, why) => {
+    delegate(files);
     const made = makePartition([2, 3], folder);
-    const group = join(folder, 'weir-switching');
-    expect(made).toEqual({ folder: group });
+    expect('reason' in made && made.reason).toMatch(why);
+    expect(existsSync(group())).toBe(false);
+    expect(existsSync(join(folder, 'cgroup.subtree_control'))).toBe(false);
+  });
+
+  it('is a threaded group with the CPUs, isolated, and goes as it came', () => {
+    delegate({});
+    const made = makePartition([2, 3], folder);
+    expect(made).toEqual({ folder: group() });
     const content = Object.fromEntries(
-      readdirSync(group).map((file) => [file, readFileSync(join(group, file), 'utf8')]),
+      readdirSync(group()).map((file) => [file, readFileSync(join(group(), file), 'utf8')]),
     );
     expect(content).toEqual({
       'cgroup.type': 'threaded',
@@ -136,5 +166,10 @@ describe('a partition', () => {
       'cpuset.cpus.partition': 'isolated',
     });
     expect(readFileSync(join(folder, 'cgroup.subtree_control'), 'utf8')).toBe('+cpuset');
+    // The kernel's files go with their folder; these do not.
+    for (const file of readdirSync(group())) rmSync(join(group(), file));
+    removePartition(group());
+    expect(existsSync(group())).toBe(false);
+    expect(readFileSync(join(folder, 'cgroup.subtree_control'), 'utf8')).toBe('-cpuset');
   });
 });

@@ -1,13 +1,17 @@
 // CPUs of our own by a cpuset partition (cgroup version 2): nobody else's threads run on them, ours
 // only those that are put there. Only the threads that switch are: a process's helper threads stay where
 // they were. That takes a threaded group below the group that weir runs in, which must have been left to
-// it: under systemd by `Delegate=cpuset`.
+// it (under systemd by `Delegate=cpuset`) and be a partition itself: to make one elsewhere takes
+// CAP_SYS_ADMIN, which weir does not keep. Tried with Linux 6.12; how to set it up: docs/guides/production.md.
 // Kernel documentation: Documentation/admin-guide/cgroup-v2.rst, "Cpuset" and "Threads".
 
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parseCpuList } from './affinity.ts';
 
 const GROUP = 'weir-switching';
+/** States of a group below which there can be partitions. */
+const PARTITIONS = ['root', 'isolated'];
 
 /** Where cgroup version 2 is mounted, by /proc/self/mountinfo; undefined where it is not. */
 function unifiedMount(): string | undefined {
@@ -27,15 +31,34 @@ function read(folder: string, file: string): string {
   return readFileSync(join(folder, file), 'utf8').trim();
 }
 
-/** Why there can be no partition here; '' where one may be tried. @param group for tests */
-export function whyNoPartition(group = ownGroup()): string {
+/** The CPUs must be the group's, and others must be left to what else is in it. */
+function whyNotEnough(group: string, cpus: readonly number[]): string {
+  const list = read(group, 'cpuset.cpus.effective');
+  const available = parseCpuList(list);
+  const foreign = cpus.filter((cpu) => !available.includes(cpu));
+  if (foreign.length > 0) return `CPU ${foreign.join(',')} is none of the group ${group} (${list})`;
+  if (available.every((cpu) => cpus.includes(cpu))) {
+    return `the group ${group} has no CPU besides (${list}) for weir's other threads`;
+  }
+  return '';
+}
+
+/** Why there can be no partition of these CPUs here; '' where there can. @param group for tests */
+export function whyNoPartition(cpus: readonly number[], group = ownGroup()): string {
   if (group === undefined) return 'cgroup version 2 is not mounted';
   try {
-    if (read(group, 'cgroup.controllers').split(' ').includes('cpuset')) return '';
-    const isOld = /^\d+:cpuset:/m.test(readFileSync('/proc/self/cgroup', 'utf8'));
-    return isOld
-      ? 'the cpuset controller is bound to cgroup version 1, which has no partitions'
-      : `the group ${group} was not given the cpuset controller`;
+    if (!read(group, 'cgroup.controllers').split(' ').includes('cpuset')) {
+      const isOld = /^\d+:cpuset:/m.test(readFileSync('/proc/self/cgroup', 'utf8'));
+      return isOld
+        ? 'the cpuset controller is bound to cgroup version 1, which has no partitions'
+        : `the group ${group} was not given the cpuset controller`;
+    }
+    if (!existsSync(join(group, 'cpuset.cpus.partition'))) {
+      return `${group} is the group of the whole machine, and none that was left to weir`;
+    }
+    const state = read(group, 'cpuset.cpus.partition');
+    if (PARTITIONS.includes(state)) return whyNotEnough(group, cpus);
+    return `the group ${group} is no partition itself (cpuset.cpus.partition: ${state})`;
   } catch (error) {
     return `${group} cannot be read: ${(error as NodeJS.ErrnoException).code}`;
   }
@@ -50,7 +73,7 @@ export type PartitionResult = { readonly folder: string } | { readonly reason: s
  * @param group for tests
  */
 export function makePartition(cpus: readonly number[], group = ownGroup()): PartitionResult {
-  const reason = whyNoPartition(group);
+  const reason = whyNoPartition(cpus, group);
   if (reason !== '' || group === undefined) return { reason };
   const folder = join(group, GROUP);
   try {
@@ -88,12 +111,14 @@ export function joinPartition(folder: string, pid: number): string {
 /** Gives the CPUs back to everybody; nothing may run there any more. */
 export function removePartition(folder: string): void {
   try {
-    writeFileSync(join(folder, 'cpuset.cpus.partition'), 'member');
+    writeFileSync(join(folder, 'cpuset.cpus.partition'), 'member', { flag: 'r+' });
   } catch {
     // It was never made one.
   }
   try {
     rmdirSync(folder);
+    // Else the group above would stay one of threads.
+    writeFileSync(join(dirname(folder), 'cgroup.subtree_control'), '-cpuset');
   } catch {
     // Somebody is still in it, or it is not there: an empty group that is left does no harm.
   }
