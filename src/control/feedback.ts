@@ -211,12 +211,12 @@ export class Feedback {
   }
 
   private passiveCounts(id: number): PassiveCounts {
-    const { connections, answered, refused, resets } = this.observer.look(id).reading;
+    const { connections, answered, refused, resetsApart } = this.observer.look(id).reading;
     return {
       begun: connections,
       answered: answered - refused,
       refused,
-      resets: Math.max(0, resets - refused),
+      resets: resetsApart,
     };
   }
 

@@ -69,7 +69,7 @@ export interface PassiveCounts {
   readonly begun: number;
   /** Those of them that it answered, other than by refusing them. */
   readonly answered: number;
-  /** Answered ones that it reset later. */
+  /** Answered ones that it reset later; of several in a row of one client network only the first. */
   readonly resets: number;
   /** Those that it refused: a reset in answer to the first packet. */
   readonly refused: number;

@@ -31,8 +31,7 @@ function make() {
     table.enterTurn();
   }
   let keys = 0;
-  const begin = (protocol: number, nowMs: number, isOneSided = false): number => {
-    const key = keys++;
+  const begin = (protocol: number, nowMs: number, isOneSided = false, key = keys++): number => {
     insert(client, key, { protocol, nowMs, backend: BACKEND, isOneSided });
     return lookupClient(client, key, protocol);
   };
@@ -54,6 +53,27 @@ function make() {
 }
 
 describe('the answers of a backend', () => {
+  it('count resets in a row to one client network as one, and no refusal among them', () => {
+    const { begin, play, read } = make();
+    const from = (network: number, host: number, segments: string) =>
+      play(begin(TCP, 0, false, (network << 8) + host), segments, 0);
+    const apart = () => read().resetsApart;
+    for (let host = 0; host < 100; host++) from(1, host, 'c:S s:SA c:A s:R');
+    expect([read().resets, apart()]).toEqual([100, 1]);
+    // Refusals are another matter, and do not begin a new row.
+    from(2, 1, 'c:S s:R');
+    from(1, 200, 'c:S s:SA c:A s:R');
+    expect(read()).toMatchObject({ refused: 1, resets: 102, resetsApart: 1 });
+    for (let network = 2; network < 12; network++) from(network, 2, 'c:S s:SA c:A s:R');
+    expect(apart()).toBe(11);
+  });
+
+  it('are no refusals where the client began without a SYN', () => {
+    const { begin, play, read } = make();
+    play(begin(TCP, 0), 'c:PA s:R', 0);
+    expect(read()).toMatchObject({ answered: 1, refused: 0, resets: 1, resetsApart: 1 });
+  });
+
   it('are counted once for each connection, refusals and resets with them', () => {
     const { begin, play, read } = make();
     play(begin(TCP, 0), 'c:S c:S', 0);

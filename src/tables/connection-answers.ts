@@ -3,7 +3,11 @@
 // the packets in between.
 //
 //   answered   the server's first packet has come; a connection without it for long speaks for a dead server
-//   refused    … and was a reset        resets: those of later, too
+//   refused    … and was a reset, in answer to a SYN        resets: those of later, too
+//   resets apart   of those of later, the ones to another client network than the one before. A client can
+//              have a server reset its connections as often as it likes (it acknowledges what was never
+//              sent, or talks on where nobody listens any more), so that one alone must not count for
+//              much; a SYN is refused only by a server that wants nobody
 //   answer time   from the client's first push (TCP: its request, whole or in part; without one, its last
 //              packet; UDP: its last datagram) to the server's first one: the time that the application
 //              took, not the kernel that acknowledges. In ms of the turns that saw the two.
@@ -20,7 +24,9 @@ import {
   BACKEND_ANSWER_TIMES,
   BACKEND_ANSWERED,
   BACKEND_REFUSED,
+  BACKEND_RESET_NETWORK,
   BACKEND_RESETS,
+  BACKEND_RESETS_APART,
   backendCounters,
   backendCountersBase,
 } from './connection-backends.ts';
@@ -37,6 +43,8 @@ import {
 
 /** More contention over one life than this there is not: two processors, a few changes each. */
 const ATTEMPTS = 16;
+/** Client addresses that differ only in their last so many bits are one network. */
+const NETWORK_SHIFT = 8;
 
 export class ConnectionAnswers {
   private readonly words: Int32Array;
@@ -62,8 +70,8 @@ export class ConnectionAnswers {
       Atomics.store(this.words, client + record.LINE_MARKS, after | pushedAt);
     } else {
       Atomics.store(this.words, client + record.LINE_WORDS + record.LINE_MARKS, after);
-      if (before === 0) this.answered(client, fresh);
-      if ((fresh & SEEN_RST) !== 0) this.count(client, BACKEND_RESETS, 1);
+      if (before === 0) this.count(client, BACKEND_ANSWERED, 1);
+      if ((fresh & SEEN_RST) !== 0) this.reset(client, before);
       if ((fresh & SEEN_PUSH) !== 0) this.measure(client, nowMs);
     }
     if (((before ^ after) & SEEN_CLOSE) !== 0) this.settle(client);
@@ -74,7 +82,7 @@ export class ConnectionAnswers {
     const client = this.lines + ((entry >> 1) << record.RECORD_SHIFT);
     this.words[this.lines + (entry << record.LINE_SHIFT) + record.LINE_MARKS] = SEEN_ACK;
     if ((entry & 1) === 0) return;
-    this.answered(client, SEEN_ACK);
+    this.count(client, BACKEND_ANSWERED, 1);
     this.measure(client, nowMs);
   }
 
@@ -100,10 +108,19 @@ export class ConnectionAnswers {
     }
   }
 
-  /** @hot */
-  private answered(client: number, marks: number): void {
-    this.count(client, BACKEND_ANSWERED, 1);
-    if ((marks & SEEN_RST) !== 0) this.count(client, BACKEND_REFUSED, 1);
+  /** The server resets; `before` are the marks that it had. @hot */
+  private reset(client: number, before: number): void {
+    const { words, doubles } = this;
+    this.count(client, BACKEND_RESETS, 1);
+    if (before === 0 && (words[client + record.LINE_MARKS] & SEEN_SYN) !== 0) {
+      this.count(client, BACKEND_REFUSED, 1);
+      return;
+    }
+    const backend = backendCounters(this.backends, words[client + record.LINE_IDS] & 0xffff);
+    const network = words[client + record.LINE_SOURCE] >> NETWORK_SHIFT;
+    if (doubles[backend + BACKEND_RESET_NETWORK] === network) return;
+    doubles[backend + BACKEND_RESET_NETWORK] = network;
+    doubles[backend + BACKEND_RESETS_APART] += 1;
   }
 
   /** @hot */

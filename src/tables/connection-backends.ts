@@ -7,9 +7,10 @@
 //            6 open connections, those that are closing left out
 //            7 connections that it has answered    9 … of these, by a reset    10 resets from it
 //           11 sum of answer times in ms    12 answer times (connection-answers.ts)
+//           13 client network of the last reset that was no refusal    15 how often it was another one
 //            8, 14 the gauges 0 and 6 once more: their second book (connection-gauges.ts)
 //
-// With direct server return the server's packets are not seen: 4, 5, 7 and 9 … 12 stay 0.
+// With direct server return the server's packets are not seen: 4, 5, 7, 9 … 13 and 15 stay 0.
 
 import { BACKEND_COUNTERS_SIZE, MAX_BACKENDS } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
@@ -26,6 +27,8 @@ export const BACKEND_REFUSED = 9;
 export const BACKEND_RESETS = 10;
 export const BACKEND_ANSWER_TIME_MS = 11;
 export const BACKEND_ANSWER_TIMES = 12;
+export const BACKEND_RESET_NETWORK = 13;
+export const BACKEND_RESETS_APART = 15;
 /** From a gauge to its place in the second book. */
 export const BACKEND_SECOND_BOOK = 8;
 const BACKEND_DOUBLES = BACKEND_COUNTERS_SIZE / 8;
@@ -42,6 +45,8 @@ export interface BackendReading {
   readonly answered: number;
   readonly refused: number;
   readonly resets: number;
+  /** Those that were no refusals; of several in a row to one client network only the first. */
+  readonly resetsApart: number;
   /** Sum over `answers`, those of which the time was measured. */
   readonly answerTimeMs: number;
   readonly answers: number;
@@ -88,6 +93,7 @@ export function readBackend(memory: MainMemory, backend: number): BackendReading
     answered: sumBackend(memory, backend, BACKEND_ANSWERED),
     refused: sumBackend(memory, backend, BACKEND_REFUSED),
     resets: sumBackend(memory, backend, BACKEND_RESETS),
+    resetsApart: sumBackend(memory, backend, BACKEND_RESETS_APART),
     answerTimeMs: sumBackend(memory, backend, BACKEND_ANSWER_TIME_MS),
     answers: sumBackend(memory, backend, BACKEND_ANSWER_TIMES),
   };
