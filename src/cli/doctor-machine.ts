@@ -9,8 +9,10 @@ import { computeLayout, FRAME_SIZE } from '../memory/layout.ts';
 import { missingCapabilities, WEIR_CAPABILITIES } from '../sys/capabilities.ts';
 import { clockSource, freeHugePages, kernelOptions, ptraceScope } from '../sys/kernel-facts.ts';
 import { closeFd } from '../sys/libc.ts';
+import { openNamespace } from '../sys/network-namespace.ts';
 import { raiseLockedMemoryLimit } from '../sys/process.ts';
 import { checkKernelVersion, runSelfTest } from '../sys/self-test.ts';
+import { openTap } from '../sys/tap.ts';
 import { loadDedicatedProgram } from '../sys/xdp-program.ts';
 import { openXdpSocket } from '../sys/xdp-socket.ts';
 import { type Finding, missing, notHad, notNeeded, ok } from './doctor-finding.ts';
@@ -42,6 +44,7 @@ export function examineMachine(configuration: Configuration | undefined): Findin
     selfTest(),
     ...kernelConfiguration(configuration),
     capabilities(configuration),
+    ...controlHost(configuration),
     bpf(configuration),
     afXdp(configuration),
     lockedMemory(configuration),
@@ -135,6 +138,23 @@ function capabilities(configuration: Configuration | undefined): Finding {
   if (lacking.length === 0) return ok(name, needed.join(', '));
   const advice = `start it as root, or with AmbientCapabilities=${needed.join(' ')}`;
   return missing(name, `${lacking.join(', ')} not held`, advice);
+}
+
+/** What the device of `control` needs: nothing is made. */
+function controlHost(configuration: Configuration | undefined): Finding[] {
+  const name = 'control-host';
+  const control = configuration?.control;
+  if (control === undefined) return [];
+  const { device, namespace } = control;
+  try {
+    closeFd(openTap());
+    if (namespace !== undefined) closeFd(openNamespace(namespace));
+    const where = namespace === undefined ? '' : ` in namespace ${namespace}`;
+    return [ok(name, `${device} can be made${where}`)];
+  } catch (error) {
+    const { what, advice } = explain(error);
+    return [missing(name, what, advice)];
+  }
 }
 
 function bpf(configuration: Configuration | undefined): Finding {

@@ -1,6 +1,7 @@
 // `weir doctor` on this machine: what it finds must be so here, whoever runs the test. How it judges a
 // running weir's interfaces is test/scenario/shared-interface.test.ts.
 
+import { accessSync, constants } from 'node:fs';
 import { release } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { parseConfiguration } from '../control/config/parse.ts';
@@ -43,6 +44,25 @@ describe('weir doctor', () => {
   it('asks for less locked memory where packet rings do', () => {
     const rings = configured('{}', '{ name: lo, kind: af-packet, addresses: [10.1.0.1/24] }');
     expect(named(examineMachine(rings), 'locked-memory').state).toBe('not needed');
+  });
+
+  it('tells whether the control host can be had', () => {
+    const control = (text: string) => {
+      const interfaces = '{ name: lo, addresses: [10.1.0.1/24] }';
+      return examineMachine(
+        configured(`{}\ncontrol: { addresses: [10.1.0.9/24]${text} }`, interfaces),
+      );
+    };
+    let expected = 'ok';
+    try {
+      accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
+    } catch {
+      expected = 'missing';
+    }
+    expect(named(control(''), 'control-host').state).toBe(expected);
+    const nowhere = named(control(', namespace: no-such-namespace'), 'control-host');
+    expect([nowhere.state, nowhere.advice === '']).toEqual(['missing', false]);
+    expect(named(examineMachine(undefined), 'control-host')).toBeUndefined();
   });
 
   it('tells what of CPUs can be had', () => {

@@ -10,7 +10,7 @@ import { execute, start, waitUntil } from '../../src/lab/command.ts';
 import { type LabHost, LabNetwork } from '../../src/lab/network.ts';
 import { startIperf3, startNginx } from '../../src/lab/servers.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
-import { readCapabilities } from '../../src/sys/capabilities.ts';
+import { capabilityMask, readCapabilities } from '../../src/sys/capabilities.ts';
 import {
   cpuSince,
   cpuTimes,
@@ -106,10 +106,13 @@ describeOnKinds('control as end point', PROGRAMS, (kind) => {
     await proxy.stop();
   });
 
-  it('the interface daemon has no capability, and of devices only its own', () => {
+  it('only the supervisor has capabilities, and the daemon of devices only its own', () => {
     const daemon = weir.pid('interface')!;
-    for (const { effective, permitted } of readCapabilities(daemon)) {
-      expect([effective, permitted]).toEqual([0n, 0n]);
+    for (const [role, pid] of weir.pids()) {
+      const held = readCapabilities(pid).map(({ effective, permitted }) => effective | permitted);
+      const visits = capabilityMask(['CAP_SYS_ADMIN']);
+      if (role === 'supervisor') expect(held.every((each) => (each & visits) !== 0n)).toBe(true);
+      else expect([role, ...held.filter((each) => each !== 0n)]).toEqual([role]);
     }
     const tapsOf = (role: string) =>
       openFiles(weir.pid(role)!).filter((file) => file === '/dev/net/tun').length;
