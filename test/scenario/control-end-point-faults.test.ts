@@ -16,7 +16,7 @@ import { describeOnBestKind, print } from '../support/scenario.ts';
 
 const PROGRAMS = ['nginx', 'curl', 'ping', 'iperf3'];
 const CONNECTIONS = 10;
-const BACK_WITHIN_MS = 15_000;
+const BACK_WITHIN_MS = 30_000;
 
 describeOnBestKind('control host that fails', PROGRAMS, (kind) => {
   const scenario = `control host that fails, on ${kind}`;
@@ -150,6 +150,8 @@ describeOnBestKind('control host that fails', PROGRAMS, (kind) => {
       execute('ip', ['-brief', 'link'], { namespace: host.namespace }).stdout.includes('weir0');
     await waitUntil('the device is gone', () => !links());
     const again = startAgain(weir);
+    const isReady = async () => (await weir.status())?.state === 'ready';
+    await waitUntil('weir is ready', isReady, BACK_WITHIN_MS, () => again.log());
     await untilServed();
     expect(links()).toBe(true);
     await again.stop();
