@@ -7,7 +7,7 @@
 //
 // SIP goes past weir; the ng protocol reaches weir's control processor over its management interface.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pid } from 'node:process';
 import { makeScratchFolder, registerNamespace, removeNamespace } from '../../src/lab/clean-up.ts';
@@ -267,9 +267,12 @@ export class Telephony {
     return stdout.slice(cookie.length + 1);
   }
 
-  /** The ends of what all programs have written. */
+  /** The ends of what all programs have written, and of the callers' errors. */
   logs(): string {
-    return this.processes.map((process) => process.log().slice(-1500)).join('\n---\n');
+    const errors = readdirSync(this.folder).filter((name) => name.endsWith('-errors.log'));
+    const texts = errors.map((name) => readFileSync(join(this.folder, name), 'utf8'));
+    texts.push(...this.processes.map((process) => process.log()));
+    return texts.map((text) => text.slice(-1500)).join('\n---\n');
   }
 
   get hosts(): { caller: LabHost; called: LabHost } {
