@@ -27,6 +27,11 @@ describe('forwarding is off', () => {
     const oneWay = await bench([PLAIN[0]]);
     expect((await pass(oneWay, udp(back()), EXT)).reason).toBe('not-ours');
     expect((await pass(oneWay, udp(out()))).reason).toBe('forwarded');
+    // Back where it came from, which no entry names.
+    const around = udp(out({ destination: '10.2.0.99' }));
+    for (const forwarding of [[PLAIN[0]], NAT]) {
+      expect(await pass(await bench(forwarding), around)).toEqual({ reason: 'not-ours', sent: [] });
+    }
   });
 
   it('for addresses of ours, groups, and in our name', async () => {

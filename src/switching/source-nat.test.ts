@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import {
   back,
   bench,
+  errorOf,
   expectSent,
   NAT,
   OUTER,
@@ -25,6 +26,7 @@ import {
   SwitchBench,
   service,
 } from '../../test/support/switch-bench.ts';
+import { INTERFACE_MTU } from '../memory/layout.ts';
 
 describe('forwarding with translation', () => {
   it.each(['short', 'long'])('UDP, the %s way: a port of ours outwards, and back', async (way) => {
@@ -126,8 +128,29 @@ describe('forwarding with translation', () => {
     },
   );
 
-  it('neither fragments nor other protocols', async () => {
+  it('says how long packets may be, of what has begun too', async () => {
     const on = await bench(NAT);
+    const long = (ip: PacketBuilder) => ip.udp({ sourcePort: 2001, destinationPort: 53 });
+    expect((await pass(on, long(out()).payload('short'))).reason).toBe('source-nat');
+    on.setInterface(EXT, INTERFACE_MTU, 600);
+    const outcome = await pass(on, long(out()).payload('z'.repeat(700)));
+    expect(outcome.reason).toBe('forwarding-refused');
+    expect(outcome.sent).toHaveLength(1);
+    expect(outcome.sent[0].egress).toBe(INT);
+    const { icmp, bytes } = errorOf(outcome);
+    expect(icmp).toMatchObject({ type: 3, code: 4 });
+    // Of the packet as its sender knows it.
+    expect([...bytes.subarray(42, 70)]).toEqual([
+      ...long(out()).payload('z'.repeat(700)).bytes().subarray(14, 42),
+    ]);
+  });
+
+  it('neither fragments nor other protocols, nor ICMP that asks for no echo', async () => {
+    const on = await bench(NAT);
+    for (const type of [0, 13]) {
+      const stray = out().icmp({ type, identifier: 9 }).payload('data');
+      expect(await pass(on, stray)).toEqual({ reason: 'icmp-ignored', sent: [] });
+    }
     const fragment = out({ protocol: 17, moreFragments: true }).payload('x'.repeat(40));
     expect((await pass(on, fragment)).reason).toBe('fragment');
     expect((await pass(on, out({ protocol: 47 }).payload('x'.repeat(40)))).reason).toBe(

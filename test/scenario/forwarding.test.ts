@@ -10,7 +10,7 @@ import { LabNetwork } from '../../src/lab/network.ts';
 import { startIperf3, startWebServer } from '../../src/lab/servers.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
 import {
-  describeOnKinds,
+  describeOnBestKind,
   expectBalanced,
   print,
   switchConfiguration,
@@ -21,7 +21,7 @@ const OUTER = '10.1.0.5';
 const NOWHERE = '192.0.2.1';
 const FORBIDDEN = '198.51.100.1';
 
-describeOnKinds('forwarding', ['curl', 'ping', 'iperf3'], (kind) => {
+describeOnBestKind('forwarding', ['curl', 'ping', 'iperf3'], (kind) => {
   const scenario = `forwarding on ${kind}`;
   let network: LabNetwork;
   let weir: WeirProcess;

@@ -5,12 +5,14 @@
 import { writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Prng } from '../../src/base/prng.ts';
+import { parseConfiguration } from '../../src/control/config/parse.ts';
 import { KernelResolution } from '../../src/control/kernel-resolution.ts';
 import { KernelSource, type KernelSourceSettings } from '../../src/control/kernel-source.ts';
+import { RoutingDaemon } from '../../src/control/routing-daemon.ts';
 import { waitUntil } from '../../src/lab/command.ts';
 import { readLink } from '../../src/sys/link.ts';
 import { TABLE_MAIN } from '../../src/sys/route-messages.ts';
-import { ipJson, routesByIp, routesByMirror } from '../support/kernel-routes.ts';
+import { ipJson, RouteChurn, routesByIp, routesByMirror } from '../support/kernel-routes.ts';
 import { Ipv6Churn, ipv6RoutesByIp, ipv6RoutesByMirror } from '../support/kernel-routes-ipv6.ts';
 import { enterPrivateNetwork, ip } from '../support/private-network.ts';
 import { print } from '../support/scenario.ts';
@@ -18,6 +20,7 @@ import { print } from '../support/scenario.ts';
 const DEADLINE_MS = 20_000;
 const TABLE = 1000;
 const IPV6_CHANGES = 2000;
+const DAEMON_ROUTES = 5000;
 
 const reason = enterPrivateNetwork();
 if (reason !== undefined) process.stdout.write(`kernel changes: skipped: ${reason}\n`);
@@ -155,6 +158,55 @@ describe.skipIf(reason !== undefined)("the kernel's routes", () => {
     print('kernel routes, IPv6', { seed, events, dumps, routes });
     expect(routes).toBeGreaterThan(10);
     expect(ipv6RoutesByIp().join()).toContain('blackhole');
+  });
+
+  it('are known to the switch when all of them are, by the configuration of the moment', async () => {
+    const churn = new RouteChurn(new Prng(5), readLink('v0').index);
+    while (churn.count < DAEMON_ROUTES) churn.add();
+    churn.close();
+    const log = { info: () => {}, warning: () => {}, error: () => {} };
+    let publications = 0;
+    const daemon = new RoutingDaemon({
+      log,
+      publish: async () => {
+        publications += 1;
+      },
+    });
+    const configuration = (network: string) =>
+      parseConfiguration(
+        JSON.stringify({
+          interfaces: [{ name: 'ext0', addresses: [`${network}.0.7/24`] }],
+          routing: { follow: true },
+        }),
+        'x.yaml',
+      ).configuration!;
+    const unicast = () =>
+      Array.from(daemon.routes()?.values() ?? []).filter((each) => !('refuses' in each)).length;
+    await daemon.follow(configuration('10.1'));
+    const all = daemon.routes()!.size;
+    // Some are to the same network.
+    expect(all).toBeGreaterThan(DAEMON_ROUTES * 0.9);
+    expect(unicast()).toBeGreaterThan(all / 2);
+    // The gateways are on no network of these interfaces: all are resolved anew.
+    await daemon.follow(configuration('10.2'));
+    expect(unicast()).toBe(0);
+    // Where only something else has changed they are not.
+    const before = daemon.routes();
+    await daemon.follow(configuration('10.2'));
+    expect(daemon.routes()).toBe(before);
+    // A second one takes the place of the first that is under way.
+    await Promise.all([
+      daemon.follow(configuration('10.1')),
+      daemon.follow(configuration('10.2')),
+      daemon.follow(configuration('10.1')),
+    ]);
+    expect(daemon.routes()!.size).toBe(all);
+    expect(unicast()).toBeGreaterThan(all / 2);
+    await waitUntil('they are published', () => publications > 0, DEADLINE_MS);
+    const under = daemon.follow(configuration('10.2'));
+    daemon.stop();
+    await under;
+    expect(daemon.routes()).toEqual(new Map());
   });
 
   it('and links, addresses and neighbors beside them', async () => {
