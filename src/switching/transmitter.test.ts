@@ -151,7 +151,7 @@ describe('a connection that two processors see', () => {
     const client = (10 << 24) | (1 << 16) | 10;
     const service = (10 << 24) | (1 << 16) | 100;
     other.setClientKey(record, client, service, (40_000 << 16) | 80, 6);
-    other.index.place(record << 1);
+    other.index.place(record << 1, other.index.hashOf(record << 1));
     bench.inject(request(SYN), EXT, 0);
     bench.processors[0].turn(bench.now);
     expect(bench.count('insert-race')).toBe(1);

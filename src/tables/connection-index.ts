@@ -199,7 +199,7 @@ export class ConnectionIndex {
   }
 
   /** Hash of the key that stands in an entry's line. @hot */
-  private hashOf(entry: number): number {
+  hashOf(entry: number): number {
     const line = this.lines + (entry << LINE_SHIFT);
     return keyHash(
       this.seed,
@@ -219,9 +219,8 @@ export class ConnectionIndex {
     return used;
   }
 
-  /** Puts an entry into one of the buckets of its key; 0 when both are full. @hot */
-  place(entry: number): number {
-    const hash = this.hashOf(entry);
+  /** Puts an entry, by `hashOf` it, into one of the buckets of its key; 0 when both are full. @hot */
+  place(entry: number, hash: number): number {
     const value = (hash & (-1 << TAG_SHIFT)) | ((entry & 1) << 24) | ((entry >>> 1) + 1);
     const first = this.buckets + ((hash & this.mask) << 4);
     const second = this.buckets + ((secondHash(hash) & this.mask) << 4);
@@ -268,11 +267,10 @@ export class ConnectionIndex {
    * Two processors that publish the same key have each placed their slot before they look here,
    * so at least one of them sees the other. @hot
    */
-  conflict(entry: number): number {
+  conflict(entry: number, hash: number): number {
     // Orders the slot that we placed before the slots that we read: on arm64 a compare-and-swap
     // alone does not, an atomic load behind it does.
     Atomics.load(this.words, this.lines + (entry << LINE_SHIFT));
-    const hash = this.hashOf(entry);
     const first = (hash & this.mask) << 4;
     const second = (secondHash(hash) & this.mask) << 4;
     const here = this.conflictIn(this.buckets + first, hash, entry);

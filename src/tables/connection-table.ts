@@ -174,7 +174,9 @@ export class ConnectionTable {
       if (seen === before) break;
       before = seen;
     }
-    for (let i = 1; i < record.LINE_WORDS * 2; i++) this.words[line + i] = 0;
+    // Two words at a time: from the second to the last of both lines.
+    this.words[line + 1] = 0;
+    for (let i = 1; i < record.LINE_WORDS; i++) this.doubles[(line >> 1) + i] = 0;
     this.gauges.taken(life, 1);
     return 1;
   }
@@ -256,14 +258,17 @@ export class ConnectionTable {
     this.words[line + record.LINE_LAST_SEEN] = nowMs;
     this.words[server + record.LINE_LAST_SEEN] = nowMs;
     const entry = number << 1;
-    if (this.index.place(entry) === 0 || (isTwoSided && this.index.place(entry | 1) === 0)) {
+    const { index } = this;
+    const hash = index.hashOf(entry);
+    const serverHash = isTwoSided ? index.hashOf(entry | 1) : 0;
+    if (index.place(entry, hash) === 0 || (isTwoSided && index.place(entry | 1, serverHash) === 0)) {
       this.withdraw(number);
       return INDEX_FULL;
     }
-    let other = this.index.conflict(entry);
+    let other = index.conflict(entry, hash);
     let result = other === CONFLICT_UNDECIDED ? RACE : other;
     if (other === NOT_FOUND && isTwoSided) {
-      other = this.index.conflict(entry | 1);
+      other = index.conflict(entry | 1, serverHash);
       if (other !== NOT_FOUND) result = other === CONFLICT_UNDECIDED ? RACE : TUPLE_IN_USE;
     }
     if (other !== NOT_FOUND) {
