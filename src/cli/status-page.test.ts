@@ -66,6 +66,7 @@ const STATUS: Status = {
     switching: [SWITCHING, { ...SWITCHING, processor: 1, pid: 103, cpu: 3, restarts: 2 }],
   },
   controlHost: null,
+  controlInterface: null,
   applications: [
     { name: 'names', state: 'running', packets: 1200 },
     { name: 'guard', state: 'failed', packets: 3 },

@@ -5,6 +5,7 @@
 import type {
   ConnectionsStatus,
   ControlHostStatus,
+  ControlInterfaceStatus,
   InterfaceStatus,
   ServiceStatus,
   Status,
@@ -31,6 +32,9 @@ export function renderStatus(status: Status, colors: Paint): string {
     processes(status, colors),
     interfaces(status, colors),
     ...(status.controlHost === null ? [] : [controlHost(status.controlHost, colors)]),
+    ...(status.controlInterface === null
+      ? []
+      : [controlInterface(status.controlInterface, colors)]),
     ...(status.applications.length === 0 ? [] : [applications(status.applications, colors)]),
     ...status.services.map((service) => serviceLines(service, colors)),
     connections(status.connections, colors),
@@ -213,6 +217,17 @@ function controlHost(host: ControlHostStatus, colors: Paint): string[] {
   ];
   const about = `interface daemon ${daemon.pid}, ${restarts(daemon.restarts, colors)} restarts`;
   return [`${title}  ${colors.dim(about)}${again}`, ...table(columns, rows, colors)];
+}
+
+function controlInterface(host: ControlInterfaceStatus, colors: Paint): string[] {
+  const { pairs, toHost, fromHost } = host;
+  const carried = `${count(toHost.packets)} packets to it, ${count(fromHost.packets)} from it`;
+  const columns = [left('VIRTUAL'), left('REAL'), left('ON'), left('MAC'), left('STATE')];
+  const rows = pairs.map(({ virtual, real, interface: on, mac, state }) => {
+    return [virtual, real, printable(on), mac ?? '–', state ?? '–'];
+  });
+  const title = `${colors.bold('control host')}  by an interface  ${colors.dim(carried)}`;
+  return [title, ...table(columns, rows, colors)];
 }
 
 /** In one line; `weir apps` has the rest. */

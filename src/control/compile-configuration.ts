@@ -6,6 +6,7 @@
 import * as table from '../tables/configuration-table.ts';
 import type {
   ConfigurationInput,
+  ControlPairInput,
   InterfaceAddressInput,
   OwnAddressInput,
   ServiceInput,
@@ -103,6 +104,7 @@ export function compileConfiguration(
       ...applicationAddresses(configuration),
     ],
     controlAddresses: controlAddresses(configuration),
+    controlPairs: controlPairs(configuration),
     forwarding: compileForwarding(configuration),
     sourceNatIds: ids.sourceNat,
     icmpErrorsPerSecond: configuration['rate-limits']['icmp-errors'],
@@ -185,8 +187,19 @@ function interfaceAddresses(configuration: Configuration): InterfaceAddressInput
   );
 }
 
-function controlAddresses({ control }: Configuration): number[] {
-  return (control?.addresses ?? []).map((cidr) => splitPrefix(cidr).address);
+/** Of the control host's device, or the virtual ones by which an interface of the kernel's is known. */
+function controlAddresses({ control, controlPairs }: Configuration): number[] {
+  const ofDevice = (control?.addresses ?? []).map((cidr) => splitPrefix(cidr).address);
+  return [...ofDevice, ...controlPairs.map(({ virtual }) => parseAddress(virtual))];
+}
+
+function controlPairs(configuration: Configuration): ControlPairInput[] {
+  const connected = connectedRoutes(configuration);
+  return configuration.controlPairs.map((pair) => {
+    const real = parseAddress(pair.real);
+    const interfaceNumber = interfaceTowards(connected, real);
+    return { virtual: parseAddress(pair.virtual), real, interfaceNumber };
+  });
 }
 
 /** The control host's addresses are answered for on their network, or everywhere where they have none. */

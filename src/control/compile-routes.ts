@@ -40,10 +40,14 @@ export function connectedRoutes(configuration: Configuration): ConnectedRoute[] 
   );
 }
 
-/** The control host's addresses, which are behind the pseudo-network device, wherever their network is. */
-function hostRoutes({ control }: Configuration): OriginRoute[] {
-  return (control?.addresses ?? []).map((cidr) => {
-    const prefix = parseAddress(cidr.split('/')[0]);
+/**
+ * The control host's addresses, wherever their network is: behind the pseudo-network device, or virtual ones,
+ * of which the way out makes real ones.
+ */
+function hostRoutes({ control, controlPairs }: Configuration): OriginRoute[] {
+  const ofDevice = (control?.addresses ?? []).map((cidr) => cidr.split('/')[0]);
+  return [...ofDevice, ...controlPairs.map(({ virtual }) => virtual)].map((address) => {
+    const prefix = parseAddress(address);
     const way = { interfaceNumber: CONTROL_INTERFACE, gateway: 0 };
     return { prefix, length: 32, ...way, origin: 'interface', metric: -1 };
   });

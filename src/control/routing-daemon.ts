@@ -88,6 +88,7 @@ export class RoutingDaemon {
     const connected = connectedRoutes(configuration);
     const own = configuration.interfaces.flatMap(({ addresses }) => addresses);
     own.push(...(configuration.control?.addresses ?? []));
+    own.push(...configuration.controlPairs.map(({ virtual }) => virtual));
     const addresses = own.map((cidr) => parseAddress(cidr.split('/')[0]));
     const resolvedBy = JSON.stringify([connected, addresses]);
     const isOther = resolvedBy !== this.resolvedBy;

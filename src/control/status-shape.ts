@@ -15,8 +15,10 @@ export interface Status {
   readonly interfaces: readonly InterfaceStatus[];
   /** What is weir's on all shared interfaces together; null: there is none. */
   readonly claims: ClaimsStatus | null;
-  /** The machine's own programs as an end point; null: not configured. */
+  /** The machine's own programs as an end point, by a device; null: not configured. */
   readonly controlHost: ControlHostStatus | null;
+  /** The same by an interface of the kernel's on the internal switch; null: not configured. */
+  readonly controlInterface: ControlInterfaceStatus | null;
   /** Network applications, in short; all there is to know of them: application-view.ts. */
   readonly applications: readonly ApplicationStatus[];
   readonly totals: TotalsStatus;
@@ -140,6 +142,23 @@ export interface BusyPollingStatus {
   readonly inEffect: boolean;
   /** Why it is not in effect; null: it is. */
   readonly reason: string | null;
+}
+
+export interface ControlInterfaceStatus {
+  readonly pairs: readonly ControlPairStatus[];
+  /** Those that weir translated on their own account; packets of services count as theirs. */
+  readonly toHost: { readonly packets: number };
+  readonly fromHost: { readonly packets: number };
+}
+
+export interface ControlPairStatus {
+  readonly virtual: string;
+  readonly real: string;
+  /** On whose network the real address is. */
+  readonly interface: string;
+  /** What is known of it there; null: nothing was sent to it yet. */
+  readonly mac: string | null;
+  readonly state: string | null;
 }
 
 export interface ControlHostStatus {

@@ -29,6 +29,7 @@ import type { Claims } from './claims.ts';
 import { backendKey, type Ids } from './compile-configuration.ts';
 import type { Configuration, ServiceConfiguration } from './config/schema.ts';
 import { controlHostStatus } from './control-host-status.ts';
+import { controlInterfaceStatus } from './control-interface-status.ts';
 import type {
   BackendStatus,
   ConnectionsStatus,
@@ -76,6 +77,7 @@ export function buildStatus(sources: StatusSources): Status {
   const services = configuration?.services.map((service) => serviceStatus(service, sources)) ?? [];
   const forwarding = forwardingStatus(sources);
   const totals = readCounters(memory);
+  const neighbors = neighborsStatus(memory, sources.plan.interfaceNames);
   return {
     state: isReady(memory, flips) ? 'ready' : 'starting',
     version: sources.version,
@@ -104,10 +106,11 @@ export function buildStatus(sources: StatusSources): Status {
       configuration?.control === undefined
         ? null
         : controlHostStatus(memory, configuration.control, sources.monotonicMs),
+    controlInterface: controlInterfaceStatus(configuration, totals, neighbors),
     totals: totalsStatus(totals),
     connections: connectionsStatus(sources, services, forwarding),
     services,
-    neighbors: neighborsStatus(memory, sources.plan.interfaceNames),
+    neighbors,
   };
 }
 

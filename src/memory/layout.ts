@@ -34,7 +34,7 @@ import { assert } from '../base/assert.ts';
 /** 'WEIR' in the first word. */
 export const MAGIC = 0x52494557;
 /** Raised whenever the meaning of any byte of main memory changes. */
-export const LAYOUT_VERSION = 6;
+export const LAYOUT_VERSION = 7;
 
 export const CACHE_LINE_SIZE = 64;
 export const MAX_PROCESSORS = 64;

@@ -20,6 +20,12 @@ export const REASONS = [
   ['forwarded', VERDICT_FORWARD, 'claimed by nobody: routed from one interface to another'],
   ['source-nat', VERDICT_FORWARD, 'began a connection whose source is translated'],
   ['from-control', VERDICT_FORWARD, 'came from a program of the control host and was routed'],
+  ['to-control-interface', VERDICT_FORWARD, 'for a virtual control address: sent to the real one'],
+  [
+    'from-control-interface',
+    VERDICT_FORWARD,
+    'from a real control address: sent as the virtual one',
+  ],
   ['app-forwarded', VERDICT_FORWARD, 'an application has sent it on'],
   ['to-control', VERDICT_PUNT, 'for a control address: to the programs of the control host'],
   ['arp-answered', VERDICT_CONSUME, 'ARP request for one of our addresses or services'],

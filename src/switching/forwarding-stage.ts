@@ -10,13 +10,13 @@
 import type { MainMemory } from '../memory/region.ts';
 import * as table from '../tables/configuration-table.ts';
 import * as forwarding from '../tables/forwarding-table.ts';
-import * as checksum from '../wire/checksum.ts';
 import * as icmpv4 from '../wire/icmpv4.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as tcp from '../wire/tcp.ts';
 import type { PacketContext } from './packet-context.ts';
 import { isForwardable } from './read-headers.ts';
 import * as reasons from './reasons.ts';
+import { lowerTimeToLive } from './rewrite.ts';
 import type { RouterErrors } from './router-errors.ts';
 import type { SourceNat } from './source-nat.ts';
 import { NO_WAY_OUT, type WayOut } from './way-out.ts';
@@ -116,11 +116,7 @@ export class ForwardingStage {
     if (this.wayOut.find(context, destination, nowMs) === NO_WAY_OUT) {
       return this.errors.noWay(context, configuration, context.reason, nowMs);
     }
-    const before = ipv4.timeToLiveAndProtocol(view, networkOffset);
-    ipv4.setTimeToLive(view, networkOffset, (ipv4.timeToLive(view, networkOffset) - 1) | 0);
-    const after = ipv4.timeToLiveAndProtocol(view, networkOffset);
-    const sum = ipv4.headerChecksum(view, networkOffset);
-    ipv4.setHeaderChecksum(view, networkOffset, checksum.update16(sum, before, after));
+    lowerTimeToLive(view, networkOffset);
     const reason = this.wayOut.send(context, reasons.FORWARDED, nowMs);
     if (reason !== reasons.NEIGHBOR_UNRESOLVED) return reason;
     return this.errors.noWay(context, configuration, reason, nowMs);
@@ -128,7 +124,7 @@ export class ForwardingStage {
 }
 
 /** Not 0/8, 127/8, 169.254/16, a group or a broadcast: what may pass a router. @hot */
-function isHost(address: number): boolean {
+export function isHost(address: number): boolean {
   const first = address >>> 24;
   return first !== 0 && first !== 127 && first < 224 && address >>> 16 !== 0xa9fe;
 }

@@ -33,6 +33,8 @@ export class PacketContext {
   protocol = 0;
   source = 0;
   destination = 0;
+  /** What the source was, when it is the control host's and has become its virtual address; else 0. */
+  realSource = 0;
   /** Source port in the upper, destination port in the lower 16 bits. */
   ports = 0;
   /** Flags of the TCP segment; 0 for UDP. */
@@ -66,6 +68,7 @@ export class PacketContext {
     this.offset = offset;
     this.length = length;
     this.ingress = ingress;
+    this.realSource = 0;
     this.record = -1;
     this.service = -1;
     this.backend = -1;

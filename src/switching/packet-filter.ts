@@ -198,11 +198,14 @@ export class PacketFilter {
     if (fault !== reasons.CONTINUE) {
       return isHostsToJudge(fault) ? unclaimed.claim(context, fault, configuration, nowMs) : fault;
     }
+    if (context.protocol !== ipv4.PROTOCOL_ICMP) return this.decideByConnection(context, nowMs);
+    const reason = this.icmp.process(context, configuration, nowMs);
+    return isNotOurIcmp(reason) ? unclaimed.claim(context, reason, configuration, nowMs) : reason;
+  }
+
+  /** @hot */
+  private decideByConnection(context: PacketContext, nowMs: number): number {
     const { source, destination, ports, protocol } = context;
-    if (protocol === ipv4.PROTOCOL_ICMP) {
-      const reason = this.icmp.process(context, configuration, nowMs);
-      return isNotOurIcmp(reason) ? unclaimed.claim(context, reason, configuration, nowMs) : reason;
-    }
     const entry = this.connections.lookup(source, destination, ports, protocol); // 212
     if (entry !== NOT_FOUND) return this.decideKnown(context, entry, nowMs);
     return this.decideUnknown(context, nowMs);
@@ -238,16 +241,27 @@ export class PacketFilter {
     return this.isTransportIntact(context);
   }
 
-  /** A packet of no connection: begins one (210), or is refused (208). @hot */
+  /** A packet of no connection, unless it is one of the control host's under its other name. @hot */
   private decideUnknown(context: PacketContext, nowMs: number): number {
+    const { configuration } = this;
+    if (context.realSource === 0) {
+      // Nobody else may speak in our name (RFC 1812 §5.3.8): the answers would come to ourselves.
+      if (!this.unclaimed.control.mayBeFrom(context, configuration)) {
+        if (!this.isDirectAnswer(context)) return reasons.BAD_IP_SOURCE;
+        return this.unclaimed.give(context, reasons.BAD_IP_SOURCE, configuration, nowMs);
+      }
+      const reason = this.unclaimed.controlInterface.speakAsVirtual(context, configuration);
+      if (reason === reasons.CONTINUE) return this.decideByConnection(context, nowMs);
+      if (reason !== reasons.NOT_OURS) return reason;
+    }
+    return this.decideByService(context, nowMs);
+  }
+
+  /** Begins a connection with a service (210), or is refused (208). @hot */
+  private decideByService(context: PacketContext, nowMs: number): number {
     const { words } = this.memory;
     const { configuration } = this;
     const { destination, ports, protocol, tcpFlags } = context;
-    // Nobody else may speak in our name (RFC 1812 §5.3.8): the answers would come to ourselves.
-    if (!this.unclaimed.control.mayBeFrom(context, configuration)) {
-      if (!this.isDirectAnswer(context)) return reasons.BAD_IP_SOURCE;
-      return this.unclaimed.control.give(context, configuration, reasons.BAD_IP_SOURCE);
-    }
     const port = ports & 0xffff;
     context.service = table.findService(words, configuration, destination, port, protocol); // 206
     if (context.service === table.NOT_FOUND) return this.refuseUnclaimed(context, nowMs);
@@ -355,6 +369,7 @@ export class PacketFilter {
     if ((context.tcpFlags & tcp.FLAG_RST) !== 0) return reasons.RESET_RECEIVED;
     if (!this.isTransportIntact(context)) return reasons.BAD_TRANSPORT_CHECKSUM;
     if (!this.resetLimiter.allow(nowMs)) return otherwise;
+    if (context.realSource !== 0) this.unclaimed.controlInterface.speakAsReal(context);
     const length = writeReset(this.memory.view, context);
     const refused = this.transmitter.send(context.ingress, context.offset, length);
     if (refused !== reasons.CONTINUE) return refused;

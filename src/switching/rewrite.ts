@@ -12,6 +12,13 @@ import * as udp from '../wire/udp.ts';
 /** What taking one off the time to live adds to the sum of the IP header: minus 0x0100. */
 const TIME_TO_LIVE_DIFFERENCE = 0xfeff;
 
+/** Takes one off the time to live, which is not 0. @hot */
+export function lowerTimeToLive(view: DataView, network: number): void {
+  const word = view.getInt32(network + 8);
+  const sum = checksum.apply(word & 0xffff, TIME_TO_LIVE_DIFFERENCE);
+  view.setInt32(network + 8, ((word - 0x01000000) & 0xffff0000) | sum);
+}
+
 /**
  * Rewrites addresses, port, time to live and checksums of a packet of a NAT connection. `entry` is its
  * direction of the connection's record; its time to live is not 0. @hot

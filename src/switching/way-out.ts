@@ -18,6 +18,7 @@ import {
 } from '../memory/layout.ts';
 import { HOST_MAC } from '../memory/packet-storage.ts';
 import type { MainMemory } from '../memory/region.ts';
+import * as pairs from '../tables/control-pairs.ts';
 import {
   type NeighborTable,
   NOT_FOUND,
@@ -28,6 +29,8 @@ import {
 } from '../tables/neighbor-table.ts';
 import * as routes from '../tables/routing-table.ts';
 import * as ethernet from '../wire/ethernet.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import { replaceDestination } from './address-translation.ts';
 import type { ArpStage } from './arp-stage.ts';
 import type { PacketContext } from './packet-context.ts';
 import * as reasons from './reasons.ts';
@@ -186,9 +189,13 @@ export class WayOut {
    * @returns CONTINUE: it has left; WAITING: it could leave soon; or why not. @hot
    */
   sendNow(context: PacketContext, nowMs: number): number {
-    const { egress, neighbor, offset } = context;
     const { words, view } = this.memory;
-    if (egress === CONTROL_INTERFACE) return this.toHost(context);
+    if (context.egress === CONTROL_INTERFACE) {
+      if (!pairs.hasControlPairs(words, this.configuration)) return this.toHost(context);
+      const refused = this.turnToReal(context, nowMs);
+      if (refused !== reasons.CONTINUE) return refused;
+    }
+    const { egress, neighbor, offset } = context;
     const length = context.lengthToSend();
     if (words[this.memory.interfaceWord(egress, INTERFACE_LINK_UP)] === 0) {
       return reasons.INTERFACE_DOWN;
@@ -221,6 +228,24 @@ export class WayOut {
   sendToControl(context: PacketContext, reason: number): number {
     const refused = this.toHost(context);
     return refused === reasons.CONTINUE ? reason : refused;
+  }
+
+  /**
+   * A packet for the control host's virtual address that a service, a connection or an application sends:
+   * gives it the real one, and finds the way there. @returns CONTINUE, or why it cannot be sent. @hot
+   */
+  private turnToReal(context: PacketContext, nowMs: number): number {
+    const { view, words } = this.memory;
+    const { networkOffset, packetEnd } = context;
+    const virtual = ipv4.destination(view, networkOffset);
+    const pair = pairs.findByVirtual(words, this.configuration, virtual);
+    // A reload may have taken it away.
+    if (pair === 0) return reasons.NO_ROUTE;
+    const real = pairs.otherAddress(words, pair);
+    if (this.find(context, real, nowMs) === NO_WAY_OUT) return context.reason;
+    if (context.egress === CONTROL_INTERFACE) return reasons.NO_ROUTE;
+    replaceDestination(view, networkOffset, packetEnd, real);
+    return reasons.CONTINUE;
   }
 
   /** The packet alone goes there, without VLAN tags and padding. @hot */

@@ -16,6 +16,7 @@
 //   rules                   32 × MAX_RULES      service after service, in the order they are tried
 //   forwarding pairs        MAX_INTERFACES²     by ingress, then egress: 0 none, else rule + 1
 //   forwarding rules        4 × MAX_FORWARDING  0 source address, 0 = kept  1 its first port  2 ports
+//   control pair lookup     4 × 256             virtual address → real one, and the other way
 //   selection pool          the rest            backend ids: selection tables, lists of rules' pools
 //
 //   service word: 0 valid  1 address  2 port  3 protocol  4 forwarding  5 scheduler
@@ -26,6 +27,8 @@
 //   backend word: 0 valid  1 address  2 port  3 weight  4 service id  5 connection limit, 0 = none
 //                 6 flags (BACKEND_ENDS_…)  7 spare
 //   lookup word:  0 address  1 port << 16 | protocol  2 value, 0 = free slot
+//   control pair: 0 address, 0 = free slot  1 PAIR_VIRTUAL or PAIR_REAL  2 the other address
+//                 3 interface number of the real one's network
 //   own address:  0 address  1 kind, 0 = free slot  2 interface number or -1
 //                 3 prefix length | OWN_OF_CONTROL_HOST
 //   rule word:    0 conditions (RULE_HAS_…)  1 client network  2 its mask
@@ -90,6 +93,10 @@ export const OWN_SERVICE_ADDRESS = 2;
 /** The control host's programs have the address: what no service claims is theirs. */
 export const OWN_OF_CONTROL_HOST = 0x100;
 
+/** Which address of a control pair a slot is found by. */
+export const PAIR_VIRTUAL = 1;
+export const PAIR_REAL = 2;
+
 /** Words of timeouts in a service and in the header. */
 export const TIMEOUT_WORDS = 16;
 export const MAX_ADDRESSES_PER_INTERFACE = 31;
@@ -97,6 +104,8 @@ export const MAX_ADDRESSES_PER_INTERFACE = 31;
 export const MAX_RULES = 4096;
 /** Most pairs of interfaces between which is forwarded. */
 export const MAX_FORWARDING = 256;
+/** Most pairs of a virtual and a real address of the control processor's. */
+export const MAX_CONTROL_PAIRS = 64;
 /** Most entries of the own address lookup; half of its slots. */
 export const MAX_OWN_ADDRESSES = 8192;
 
@@ -111,6 +120,8 @@ export const OWN_LOOKUP_SLOTS = MAX_OWN_ADDRESSES * 2;
 export const INTERFACE_WORDS = 64;
 export const RULE_WORDS = 32;
 export const FORWARDING_WORDS = 4;
+/** Two entries for each pair, in at most half of the slots. */
+export const PAIR_LOOKUP_SLOTS = MAX_CONTROL_PAIRS * 4;
 
 export const SERVICES = HEADER_WORDS;
 export const BACKENDS = SERVICES + SERVICE_WORDS * MAX_SERVICES;
@@ -122,7 +133,8 @@ export const BACKEND_LISTS = INTERFACE_ADDRESSES + INTERFACE_WORDS * MAX_INTERFA
 export const RULES = BACKEND_LISTS + MAX_BACKENDS;
 export const FORWARDING_PAIRS = RULES + RULE_WORDS * MAX_RULES;
 export const FORWARDING_RULES = FORWARDING_PAIRS + MAX_INTERFACES * MAX_INTERFACES;
-export const SELECTION_POOL = FORWARDING_RULES + FORWARDING_WORDS * MAX_FORWARDING;
+export const PAIR_LOOKUP = FORWARDING_RULES + FORWARDING_WORDS * MAX_FORWARDING;
+export const SELECTION_POOL = PAIR_LOOKUP + LOOKUP_WORDS * PAIR_LOOKUP_SLOTS;
 export const CONFIGURATION_TABLE_WORDS = CONFIGURATION_TABLE_SIZE / 4;
 /** Positions that all selection tables and lists of rules together may have: about 1.4 million. */
 export const SELECTION_POOL_CAPACITY = CONFIGURATION_TABLE_WORDS - SELECTION_POOL;
@@ -146,6 +158,8 @@ export const CONFIGURATION_SOURCE_NAT_SERVICE = 10;
 export const CONFIGURATION_SOURCE_NAT_BACKEND = 11;
 /** Two words, a bit for each interface from which something is forwarded. */
 export const CONFIGURATION_FORWARDING_FROM = 12;
+/** Pairs of a virtual and a real address of the control processor's. */
+export const CONFIGURATION_CONTROL_PAIRS = 14;
 export const CONFIGURATION_DEFAULT_TIMEOUTS = 16;
 
 // Words of a service.

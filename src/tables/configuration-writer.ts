@@ -11,6 +11,7 @@ import { WeirError } from '../base/errors.ts';
 import { hashText } from '../base/hash.ts';
 import { MAX_BACKENDS, MAX_INTERFACES, MAX_SERVICES } from '../memory/layout.ts';
 import * as table from './configuration-table.ts';
+import { type ControlPairInput, writeControlPairs } from './control-pairs-writer.ts';
 import { type ForwardingInput, type SourceNatIds, writeForwarding } from './forwarding-writer.ts';
 import {
   checkRules,
@@ -22,6 +23,7 @@ import {
   writeRules,
 } from './rule-writer.ts';
 
+export type { ControlPairInput } from './control-pairs-writer.ts';
 export type { ForwardingInput, SourceNatIds } from './forwarding-writer.ts';
 export type { PoolInput, RuleInput } from './rule-writer.ts';
 
@@ -91,6 +93,8 @@ export interface ConfigurationInput {
   readonly ownAddresses?: readonly OwnAddressInput[];
   /** Addresses of the control host, as int32: each also one of ours in one of the ways above. */
   readonly controlAddresses?: readonly number[];
+  /** What control addresses stand for on an interface of the kernel's. */
+  readonly controlPairs?: readonly ControlPairInput[];
   readonly forwarding?: readonly ForwardingInput[];
   readonly sourceNatIds?: SourceNatIds | undefined;
   readonly icmpErrorsPerSecond?: number;
@@ -134,6 +138,7 @@ export function writeConfigurationTable(
   words[base + table.CONFIGURATION_RESETS_PER_SECOND] = input.resetsPerSecond;
   words[base + table.CONFIGURATION_ECHO_REPLIES_PER_SECOND] = input.echoRepliesPerSecond;
   writeForwarding(words, base, input);
+  writeControlPairs(words, base, input.controlPairs ?? []);
   words[base + table.CONFIGURATION_ADDRESSES] = hashAddresses(input);
   words[base + table.CONFIGURATION_ENDING] = endingBackends(input);
   words[base + table.CONFIGURATION_RULES] = ruleNumber;

@@ -2,9 +2,10 @@
 // meanwhile: collections of garbage, bytes of new objects, code that was thrown away. A process of its own,
 // so that only the switch and the few lines that feed it are in it:
 //   node --redirect-code-traces --redirect-code-traces-to=FILE --trace-deopt garbage-meter.js KIND PACKETS FILE
-// KIND is loopback, lanes (two processors that hand frames over), pcap, or applications; or wasteful, which is
-// loopback with what the meter must find: a small object at every burst, code that meets what it has
-// never met, and in the end so many objects that they are collected. Prints one line of JSON.
+// KIND is loopback, lanes (two processors that hand frames over), pcap (with the control host by an interface of
+// the kernel's, where the others have its device), or applications; or wasteful, which is loopback with what
+// the meter must find: a small object at every burst, code that meets what it has never met, and in the end
+// so many objects that they are collected. Prints one line of JSON.
 //
 // New objects are counted in V8's new space, where every object of ours begins. The whole heap says less:
 // what V8 notes of code that it compiles late is old from the start, and when that takes a page, the page
@@ -26,7 +27,10 @@ import { HOST } from './host-end.ts';
 import {
   MIX,
   MIX_CONTROL,
+  MIX_CONTROL_PAIRS,
   MIX_FORWARDING,
+  MIX_OF_PAIRS,
+  MIX_REAL,
   MIX_ROUTES,
   MIX_SERVICES,
   makeNew,
@@ -58,7 +62,9 @@ class Cursor {
 
   /** @param side only what arrives there; -1: everything */
   constructor(side: number) {
-    this.packets = MIX.filter((each) => side < 0 || each.side === side);
+    this.packets = (kind === 'pcap' ? [...MIX, ...MIX_OF_PAIRS] : MIX).filter(
+      (each) => side < 0 || each.side === side,
+    );
   }
 
   next() {
@@ -106,12 +112,14 @@ const bench = await SwitchBench.create({
     services: [...DEFAULT_SERVICES, ...MIX_SERVICES],
     routes: MIX_ROUTES,
     forwarding: MIX_FORWARDING,
-    control: MIX_CONTROL,
+    // Captures have no packets of the device's.
+    control: kind === 'pcap' ? MIX_CONTROL_PAIRS : MIX_CONTROL,
     timeouts: { udp: 1 },
     'rate-limits': RATE_LIMITS,
   },
 });
 bench.setInterface(EXT, INTERFACE_MTU, LEAST_MTU);
+bench.know(MIX_REAL);
 bench.settle();
 
 /** Every verdict in turn, of all datagrams that come from clients. */

@@ -43,7 +43,7 @@ export const sleep = (milliseconds: number) =>
  * @param pauseMs of each connection between two requests; 0: as much load as there can be
  */
 export async function underLoad(
-  network: LabNetwork,
+  network: Pick<LabNetwork, 'client' | 'virtualAddress'>,
   connections: number,
   action: (load: HttpLoad) => Promise<void>,
   pauseMs = 0,

@@ -94,6 +94,13 @@ const REFUSED = ['192.0.2.129', '192.0.2.193', '192.0.2.225'];
 /** The control host's; its programs speak to everybody. */
 const CONTROL = '10.1.0.50';
 export const MIX_CONTROL = { addresses: [`${CONTROL}/24`] };
+/** The same by an interface of the kernel's. */
+export const MIX_REAL = '10.2.0.9';
+export const MIX_CONTROL_PAIRS = {
+  via: 'interface',
+  pairs: [{ virtual: CONTROL, real: MIX_REAL }],
+};
+const fromReal = (destination: string) => fromServer({ destination }, MIX_REAL);
 const fromHost = (destination: string, more: Ipv4Spec = {}) =>
   packet()
     .ethernet({ source: HOST_MAC_TEXT, destination: PEER_MAC_TEXT })
@@ -219,6 +226,26 @@ export const MIX: readonly MixedPacket[] = [
     bytes: outwards().udp({ sourcePort: FIRST_PORT, destinationPort: 53, checksum: 0 }).bytes(),
     isNew: true,
   },
+];
+
+const ofPair = (side: number, each: PacketBuilder) => ({
+  side,
+  bytes: each.bytes(),
+  isNew: false,
+});
+
+/** What there is more of where the control host is reached by an interface of the kernel's. */
+export const MIX_OF_PAIRS: readonly MixedPacket[] = [
+  ofPair(EXT, query({}, { destination: CONTROL })),
+  ofPair(
+    EXT,
+    icmpFromClient(
+      { type: 3, code: 1, embedded: packet().ipv4({ source: CONTROL, destination: CLIENT }).udp() },
+      { destination: CONTROL },
+    ),
+  ),
+  ofPair(INT, fromReal(CLIENT).udp({ sourcePort: 9, destinationPort: 9 })),
+  ofPair(INT, fromReal(VIP).udp({ sourcePort: 9, destinationPort: 53 })),
 ];
 
 /** Gives a packet that shall be new its next port: `number` counts from 0. */

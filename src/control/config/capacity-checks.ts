@@ -35,6 +35,7 @@ export function capacityChecks(parts: ConfigurationParts, { faults }: CheckResul
   });
   for (const { address } of services) addresses.add(address);
   for (const address of parts.control?.addresses ?? []) addresses.add(address?.split('/')[0]);
+  for (const { virtual } of parts.control?.pairs ?? []) addresses.add(virtual);
   const share = 'let several services share an address';
   limit(['services'], 'services', services.length, MAX_SERVICES, '');
   limit(['services'], 'own addresses', addresses.size, MAX_OWN_ADDRESSES, share);

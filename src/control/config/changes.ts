@@ -72,6 +72,9 @@ export function describeChanges(before: Configuration, after: Configuration): st
       lines.push(...paths.map((path) => `${path}: changed, it is set up anew`));
     }
   }
+  for (const path of changedPaths(before.controlPairs, after.controlPairs, 'control.pairs')) {
+    lines.push(`${path}: changed`);
+  }
   for (const key of ['routing', 'forwarding', 'rate-limits', 'resource-manager'] as const) {
     for (const path of changedPaths(before[key], after[key], key)) lines.push(`${path}: changed`);
   }

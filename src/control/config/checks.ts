@@ -9,6 +9,7 @@
 import { applicationChecks } from './application-checks.ts';
 import { capacityChecks } from './capacity-checks.ts';
 import { controlChecks } from './control-checks.ts';
+import { controlInterfaceChecks } from './control-interface-checks.ts';
 import type { Path } from './faults.ts';
 import { forwardingChecks } from './forwarding-checks.ts';
 import { parseIpv4 } from './ipv4-text.ts';
@@ -51,6 +52,7 @@ export function crossChecks(parts: ConfigurationParts, availableCpus: AvailableC
   networkChecks(parts, result);
   forwardingChecks(parts, result);
   controlChecks(parts, result);
+  controlInterfaceChecks(parts, result);
   sharedChecks(parts, result);
   processorChecks(parts, availableCpus, result);
   return result;

@@ -1,8 +1,9 @@
-// Checks of the control host against the rest of a configuration: that its device does not bear the name
+// Checks of the control host's device against the rest of a configuration: that it does not bear the name
 // of an interface, that no address of it exists twice, belongs to no host or to a router, and that the kernel
 // does not get its packets a second time.
 //
-// An address may be one of an interface's own or of a service: then what no service claims is the host's.
+// An address may be one of an interface's own or of a service: then what no service claims is the host's. By
+// an interface of the kernel's instead of a device: control-interface-checks.ts.
 
 import {
   type Ipv4Network,
@@ -17,7 +18,7 @@ import type { CheckResult, ConfigurationParts } from './parts.ts';
 /** Adds what is wrong with the control host to `result`. */
 export function controlChecks(parts: ConfigurationParts, result: CheckResult): void {
   const { control, interfaces } = parts;
-  if (control === undefined) return;
+  if (control?.via !== 'device') return;
   if (interfaces.some(({ name }) => name !== undefined && name === control.device)) {
     const message = `${control.device} is the name of an interface: weir makes the device itself`;
     result.faults.push({

@@ -23,8 +23,11 @@ export type ApplicationPart = Fields<typeof SHAPES.application>;
 export type ProcessorsPart = Fields<typeof SHAPES.processors>;
 export type LimitsPart = Fields<typeof SHAPES.limits>;
 
-export type ControlPart = Omit<Fields<typeof SHAPES.control>, 'addresses'> & {
+export type ControlPart = Omit<Fields<typeof SHAPES.control>, 'addresses' | 'pairs'> & {
   addresses: (string | undefined)[];
+  pairs: Fields<typeof SHAPES.controlPair>[];
+  /** Those that stand in the file. */
+  keys: readonly string[];
 };
 
 /** CPUs that weir may run on: their numbers, or how many there are, counted from 0. */
@@ -75,7 +78,9 @@ export function validParts(data: unknown): ConfigurationParts {
 function controlPart(data: unknown): ControlPart | undefined {
   if (data === undefined || data === null) return undefined;
   const addresses = list(data, 'addresses').map((address) => valid(controlAddress, address));
-  return { ...fields(SHAPES.control, data), addresses };
+  const pairs = list(data, 'pairs').map((pair) => fields(SHAPES.controlPair, pair));
+  const keys = typeof data === 'object' ? Object.keys(data) : [];
+  return { ...fields(SHAPES.control, data), addresses, pairs, keys };
 }
 
 function fields<S extends Record<string, z.ZodType>>(shape: S, value: unknown): Fields<S> {

@@ -15,7 +15,13 @@ import {
   applicationShape,
   applicationsSchema,
 } from './schema-applications.ts';
-import { completeControl, controlShape } from './schema-control.ts';
+import {
+  type CompleteControl,
+  completeControl,
+  controlPairShape,
+  controlSchema,
+  controlShape,
+} from './schema-control.ts';
 import {
   agentShape,
   backendLoadShape,
@@ -305,10 +311,7 @@ export const configurationSchema = z
       .array(z.strictObject({ ...serviceShape, backends: backendsOf }))
       .default([])
       .describe('What clients connect to.'),
-    control: z
-      .strictObject(controlShape)
-      .optional()
-      .describe("The machine's own programs as an end point on the networks."),
+    control: controlSchema,
     applications: applicationsSchema,
     'resource-manager': z
       .strictObject(resourceManagerShape)
@@ -328,6 +331,7 @@ export const SHAPES = {
   service: serviceShape,
   backend: backendShape,
   control: controlShape,
+  controlPair: controlPairShape,
   application: applicationShape,
   resourceManager: resourceManagerShape,
 };
@@ -356,6 +360,7 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   'services[].backends[]': Object.keys(backendShape),
   'services[].backends[].load': Object.keys(backendLoadShape),
   control: Object.keys(controlShape),
+  'control.pairs[]': Object.keys(controlPairShape),
   'applications[]': Object.keys(applicationShape),
   'applications[].match[]': Object.keys(applicationMatchShape),
   'resource-manager': Object.keys(resourceManagerShape),
@@ -373,11 +378,8 @@ export type ServiceConfiguration = Omit<ServiceOfFile, 'backends' | 'timeouts'> 
   backends: BackendConfiguration[];
 };
 /** A configuration in which every default stands: ports of backends, timeouts of services. */
-export type Configuration = Omit<ConfigurationFile, 'timeouts' | 'services' | 'control'> & {
-  timeouts: Timeouts;
-  control: ReturnType<typeof completeControl<NonNullable<ConfigurationFile['control']>>>;
-  services: ServiceConfiguration[];
-};
+export type Configuration = Omit<ConfigurationFile, 'timeouts' | 'services' | 'control'> &
+  CompleteControl & { timeouts: Timeouts; services: ServiceConfiguration[] };
 
 /** Fills in the defaults that depend on other values. */
 export function completeConfiguration(file: ConfigurationFile): Configuration {
@@ -390,5 +392,5 @@ export function completeConfiguration(file: ConfigurationFile): Configuration {
       port: backend.port ?? service.port,
     })),
   }));
-  return { ...file, timeouts, services, control: completeControl(file.control) };
+  return { ...file, timeouts, services, ...completeControl(file.control) };
 }
