@@ -5,7 +5,7 @@
 import { faultsToJson, formatFaults } from '../control/config/format-faults.ts';
 import { type ParseResult, parseConfiguration } from '../control/config/parse.ts';
 import { readConfigurationFile } from '../control/reload.ts';
-import { allowedCpus } from '../sys/affinity.ts';
+import { usableCpus } from '../sys/cpu-partition.ts';
 import { plural } from './status-terminal.ts';
 
 const EXIT_FAULTS = 2;
@@ -13,7 +13,7 @@ const EXIT_FAULTS = 2;
 /** Parses a file and shows faults and warnings on standard error. */
 export function parseAndShow(path: string): ParseResult & { readonly text: string } {
   const text = readConfigurationFile(path);
-  const result = parseConfiguration(text, path, allowedCpus());
+  const result = parseConfiguration(text, path, usableCpus());
   process.stderr.write(formatFaults(result.faults, text));
   process.stderr.write(formatFaults(result.warnings, text, 'warning'));
   return { ...result, text };
@@ -23,7 +23,7 @@ export function parseAndShow(path: string): ParseResult & { readonly text: strin
 export function check(path: string, asJson: boolean): number {
   if (asJson) {
     const text = readConfigurationFile(path);
-    const { faults, warnings } = parseConfiguration(text, path, allowedCpus());
+    const { faults, warnings } = parseConfiguration(text, path, usableCpus());
     process.stdout.write(`${faultsToJson(faults, warnings)}\n`);
     return faults.length === 0 ? 0 : EXIT_FAULTS;
   }

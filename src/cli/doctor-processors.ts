@@ -3,8 +3,8 @@
 // its start (supervisor/isolation.ts), and changes nothing itself.
 
 import type { Configuration } from '../control/config/schema.ts';
-import { allowedCpus, onlineCpus } from '../sys/affinity.ts';
-import { whyNoPartition } from '../sys/cpu-partition.ts';
+import { onlineCpus } from '../sys/affinity.ts';
+import { usableCpus, whyNoPartition } from '../sys/cpu-partition.ts';
 import { interfaceInterrupts, interruptCpus, setInterruptCpus } from '../sys/interrupts.ts';
 import { isolatedCpus } from '../sys/kernel-facts.ts';
 import { type Finding, missing, notHad, notNeeded, ok } from './doctor-finding.ts';
@@ -25,7 +25,7 @@ export function examineProcessors(configuration: Configuration | undefined): Fin
       notNeeded('interrupts', 'no CPUs are to be set apart'),
     ];
   }
-  const allowed = allowedCpus();
+  const allowed = usableCpus();
   const forbidden = cpus.filter((cpu) => !allowed.includes(cpu));
   if (forbidden.length > 0) {
     const reason = `CPU ${forbidden.join(',')} is offline or outside of this process's cpuset`;

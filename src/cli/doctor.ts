@@ -7,7 +7,7 @@ import { parseConfiguration } from '../control/config/parse.ts';
 import type { Configuration } from '../control/config/schema.ts';
 import { readConfigurationFile } from '../control/reload.ts';
 import type { Status } from '../control/status-shape.ts';
-import { allowedCpus } from '../sys/affinity.ts';
+import { usableCpus } from '../sys/cpu-partition.ts';
 import { type Finding, type FindingState, missing, ok } from './doctor-finding.ts';
 import { examineInterfaces } from './doctor-interfaces.ts';
 import { examineMachine } from './doctor-machine.ts';
@@ -48,7 +48,7 @@ function readFile(path: string | undefined): {
 } {
   if (path === undefined) return { findings: [], configuration: undefined };
   const text = readConfigurationFile(path);
-  const { configuration, faults } = parseConfiguration(text, path, allowedCpus());
+  const { configuration, faults } = parseConfiguration(text, path, usableCpus());
   const finding =
     configuration === undefined
       ? missing('configuration', plural(faults.length, 'fault'), `weir check --config ${path}`)

@@ -1,6 +1,8 @@
 // Setting CPUs apart, on the machine's real interrupts where there is one that nothing uses and that may
 // be moved; and the order in which a partition is made, on a folder that takes what the kernel would.
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -15,7 +17,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Log } from '../base/log.ts';
 import { onlineCpus } from '../sys/affinity.ts';
-import { makePartition, removePartition, whyNoPartition } from '../sys/cpu-partition.ts';
+import {
+  makePartition,
+  removePartition,
+  usableCpus,
+  whyNoPartition,
+} from '../sys/cpu-partition.ts';
 import { interfaceInterrupts, interruptCpus, setInterruptCpus } from '../sys/interrupts.ts';
 import { Isolation } from './isolation.ts';
 
@@ -166,10 +173,43 @@ describe('a partition', () => {
       'cpuset.cpus.partition': 'isolated',
     });
     expect(readFileSync(join(folder, 'cgroup.subtree_control'), 'utf8')).toBe('+cpuset');
+    // Whoever starts weir again meanwhile may name these CPUs, though nobody else sees them.
+    expect(usableCpus(folder)).toEqual(expect.arrayContaining([2, 3]));
+    writeFileSync(join(folder, 'cpuset.cpus.effective'), '1\n');
+    expect(whyNoPartition([2, 3], folder)).toBe('');
     // The kernel's files go with their folder; these do not.
     for (const file of readdirSync(group())) rmSync(join(group(), file));
     removePartition(group());
     expect(existsSync(group())).toBe(false);
     expect(readFileSync(join(folder, 'cgroup.subtree_control'), 'utf8')).toBe('-cpuset');
   });
+
+  it.skipIf(onlineCpus().length < 2)(
+    'takes each process once, and binds it to its CPU',
+    async () => {
+      const socketPath = join(folder, 'control.sock');
+      const before = { interrupts: {}, partition: folder };
+      writeFileSync(`${socketPath}.isolation`, JSON.stringify(before), { mode: 0o600 });
+      const [cpu] = onlineCpus();
+      const settings = { cpus: [cpu], interfaceNames: [], socketPath, interruptsOf: () => [] };
+      const isolation = new Isolation(settings, new Log('test'));
+      expect(isolation.hasPartition).toBe(false);
+      isolation.apply();
+      expect(isolation.hasPartition).toBe(true);
+      const child = spawn('sleep', ['60']);
+      const pid = child.pid as number;
+      const threads = join(folder, 'cgroup.threads');
+      isolation.join(0, pid);
+      expect(readFileSync(threads, 'utf8')).toBe(String(pid));
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+      expect(status).toMatch(new RegExp(`^Cpus_allowed_list:\\s*${cpu}$`, 'm'));
+      rmSync(threads);
+      isolation.join(0, pid);
+      expect(existsSync(threads)).toBe(false);
+      child.kill();
+      await once(child, 'exit');
+      isolation.join(0, pid + 1);
+      expect(readFileSync(threads, 'utf8')).toBe(String(pid + 1));
+    },
+  );
 });

@@ -6,9 +6,10 @@
 // Invariant: what was changed stands in a file beside the control socket before it is changed, so that a
 // supervisor after a killed one puts back what there was, not what was left.
 
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
+import { WeirError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { onlineCpus } from '../sys/affinity.ts';
+import { bindThread, onlineCpus } from '../sys/affinity.ts';
 import { joinPartition, makePartition, removePartition } from '../sys/cpu-partition.ts';
 import { interfaceInterrupts, interruptCpus, setInterruptCpus } from '../sys/interrupts.ts';
 import { readOwnFile, writeOwnFile } from './own-file.ts';
@@ -28,10 +29,21 @@ export interface IsolationSettings {
   readonly interruptsOf?: (name: string) => readonly number[];
 }
 
+/** One that has ended meanwhile is not looked for. */
+function pin(pid: number, cpu: number): void {
+  try {
+    bindThread(pid, [cpu]);
+  } catch (error) {
+    if (!(error instanceof WeirError)) throw error;
+  }
+}
+
 export class Isolation {
   private readonly settings: IsolationSettings;
   private readonly log: Log;
   private before: Before = { interrupts: {} };
+  /** Processes that were put there, by processor. */
+  private readonly joined = new Map<number, number>();
 
   constructor(settings: IsolationSettings, log: Log) {
     this.settings = settings;
@@ -53,7 +65,8 @@ export class Isolation {
       return;
     }
     this.moveInterrupts(others);
-    if (this.before.partition !== undefined) return;
+    const { partition } = this.before;
+    if (partition !== undefined && existsSync(partition)) return;
     const made = makePartition(cpus);
     if ('reason' in made) {
       this.log.info(`no CPU partition: ${made.reason}`);
@@ -63,12 +76,19 @@ export class Isolation {
     this.log.info(`CPU ${cpus.join(',')} are a partition of their own`);
   }
 
-  /** A switching processor was started. */
-  join(pid: number): void {
+  /** Whether the CPUs are a partition: nobody outside of it can be bound to them. */
+  get hasPartition(): boolean {
+    return this.before.partition !== undefined;
+  }
+
+  /** A switching processor switches, and has made all its threads: those stay outside. */
+  join(processor: number, pid: number): void {
     const { partition } = this.before;
-    if (partition === undefined) return;
+    if (partition === undefined || this.joined.get(processor) === pid) return;
+    this.joined.set(processor, pid);
     const refused = joinPartition(partition, pid);
     if (refused !== '') this.log.warning(`process ${pid} runs outside the partition: ${refused}`);
+    else pin(pid, this.settings.cpus[processor]);
   }
 
   /** Puts everything back; when nothing switches any more. */

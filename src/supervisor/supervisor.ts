@@ -85,7 +85,7 @@ const CONTROL_ENTRY_POINT = fileURLToPath(new URL('../control/main.js', import.m
 
 export class Supervisor {
   machine: Machine;
-  private readonly isolation: Pick<Isolation, 'join'>;
+  private readonly isolation: Pick<Isolation, 'join' | 'hasPartition'>;
   private readonly log = new Log('supervisor');
   private readonly switching: Child[];
   private readonly control: Child;
@@ -96,7 +96,7 @@ export class Supervisor {
   /** Until all that run are known again, what stands in the state file is better. */
   private isAdopting = false;
 
-  constructor(machine: Machine, isolation: Pick<Isolation, 'join'>) {
+  constructor(machine: Machine, isolation: Pick<Isolation, 'join' | 'hasPartition'>) {
     this.machine = machine;
     this.isolation = isolation;
     const { processors } = machine.memory.layout;
@@ -210,7 +210,8 @@ export class Supervisor {
       eventFileDescriptors: numbered.eventFileDescriptors,
       daemonEventFileDescriptor: numbered.control?.daemonEventFileDescriptor ?? -1,
       idle: machine.idle,
-      cpu: machine.cpus[processor] ?? -1,
+      // In a partition it is put there, and bound, when it has made its other threads.
+      cpu: this.isolation.hasPartition ? -1 : (machine.cpus[processor] ?? -1),
     };
     const nodeOptions = SWITCHING_NODE_OPTIONS;
     return { entryPoint: SWITCHING_ENTRY_POINT, nodeOptions, plan, fileDescriptors: list };
@@ -236,7 +237,6 @@ export class Supervisor {
 
   private switchingStarted(processor: number, pid: number): void {
     this.setProcessorWord(processor, PROCESSOR_PID, pid);
-    this.isolation.join(pid);
     // One that no state file knew of, because its supervisor was killed too soon, ends by this now.
     signalEvent(this.machine.eventFileDescriptors[processor]);
     this.noteProcesses();
@@ -319,6 +319,7 @@ export class Supervisor {
         }
         continue;
       }
+      if (child.pid !== undefined) this.isolation.join(processor, child.pid);
       if (!wasSeen || !isLate) continue;
       const since = ((now - read(PROCESSOR_RUNNING_SINCE)) | 0) / 1000;
       this.log.error(`switching ${processor} hangs (it ran for ${since.toFixed(0)} s): killed`);

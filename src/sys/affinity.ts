@@ -35,7 +35,8 @@ export function allowedCpus(): number[] {
   return cpus;
 }
 
-function bindThread(thread: number, cpus: readonly number[]): void {
+/** Binds a thread, of any process of the same user, to these CPUs. @throws SystemError */
+export function bindThread(thread: number, cpus: readonly number[]): void {
   const mask = new Uint8Array(MASK_SIZE);
   for (const cpu of cpus) mask[cpu >> 3] |= 1 << (cpu & 7);
   const result = libc.sched_setaffinity(thread, MASK_SIZE, mask);

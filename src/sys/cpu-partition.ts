@@ -1,13 +1,13 @@
 // CPUs of our own by a cpuset partition (cgroup version 2): nobody else's threads run on them, ours
 // only those that are put there. Only the threads that switch are: a process's helper threads stay where
-// they were. That takes a threaded group below the group that weir runs in, which must have been left to
+// they were, and so they must have been made before. That takes a threaded group below the group that weir runs in, which must have been left to
 // it (under systemd by `Delegate=cpuset`) and be a partition itself: to make one elsewhere takes
 // CAP_SYS_ADMIN, which weir does not keep. Tried with Linux 6.12; how to set it up: docs/guides/production.md.
 // Kernel documentation: Documentation/admin-guide/cgroup-v2.rst, "Cpuset" and "Threads".
 
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { parseCpuList } from './affinity.ts';
+import { allowedCpus, parseCpuList } from './affinity.ts';
 
 const GROUP = 'weir-switching';
 /** States of a group below which there can be partitions. */
@@ -29,6 +29,23 @@ function ownGroup(): string | undefined {
 
 function read(folder: string, file: string): string {
   return readFileSync(join(folder, file), 'utf8').trim();
+}
+
+/** CPUs of a partition that weir has made already; nobody else in its group sees them. */
+function partitionCpus(group: string): number[] {
+  try {
+    const folder = join(group, GROUP);
+    if (!PARTITIONS.includes(read(folder, 'cpuset.cpus.partition'))) return [];
+    return parseCpuList(read(folder, 'cpuset.cpus'));
+  } catch {
+    return [];
+  }
+}
+
+/** CPUs that switching processors may be given: this process's, and those set apart for them already. */
+export function usableCpus(group = ownGroup()): number[] {
+  const apart = group === undefined ? [] : partitionCpus(group);
+  return [...new Set([...allowedCpus(), ...apart])].sort((a, b) => a - b);
 }
 
 /** The CPUs must be the group's, and others must be left to what else is in it. */
@@ -57,6 +74,8 @@ export function whyNoPartition(cpus: readonly number[], group = ownGroup()): str
       return `${group} is the group of the whole machine, and none that was left to weir`;
     }
     const state = read(group, 'cpuset.cpus.partition');
+    const apart = partitionCpus(group);
+    if (cpus.every((cpu) => apart.includes(cpu))) return '';
     if (PARTITIONS.includes(state)) return whyNotEnough(group, cpus);
     return `the group ${group} is no partition itself (cpuset.cpus.partition: ${state})`;
   } catch (error) {
@@ -98,7 +117,10 @@ export function makePartition(cpus: readonly number[], group = ownGroup()): Part
   }
 }
 
-/** Moves the main thread of a process there. @returns '' or why not */
+/**
+ * Moves the main thread of a process there. What threads it makes afterwards would be there too, so that
+ * it must have made them. @returns '' or why not
+ */
 export function joinPartition(folder: string, pid: number): string {
   try {
     writeFileSync(join(folder, 'cgroup.threads'), String(pid));
