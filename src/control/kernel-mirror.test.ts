@@ -15,7 +15,7 @@ import {
 import { parseAddress } from '../wire/ipv4.ts';
 import { connectedRoutes, routeKey } from './compile-routes.ts';
 import { fileText, parsed } from './control.harness.ts';
-import { KernelMirror } from './kernel-mirror.ts';
+import { KernelMirror, routesMax } from './kernel-mirror.ts';
 import { KernelResolution } from './kernel-resolution.ts';
 
 const bytesOf = (address: string) => Uint8Array.from(address.split('.').map(Number));
@@ -127,6 +127,11 @@ describe('the mirror of the kernel', () => {
     expect(mirror.ipv6Routes(1)).toEqual(['101:101:101:101:101:101:101:101/48 dev 7 metric 1']);
     mirror.apply(RTM_DELROUTE, 0, route('0.0.0.0/0', '', { ...six, priority: 2 }));
     expect(mirror.ipv6Count).toBe(1);
+  });
+
+  it('may keep what its heap has room for', () => {
+    expect(routesMax(512 * 2 ** 20)).toBe(349_525);
+    expect(routesMax(4096 * 2 ** 20)).toBe(1_500_000);
   });
 
   it('keeps no more than it may, and says so for good', () => {

@@ -2,19 +2,27 @@
 // prefix; under it all routes to it, because the kernel can hold several that differ in metric or type of
 // service, or that were appended. IPv6, which weir does not forward, is beside it (kernel-mirror-ipv6.ts).
 //
-// Invariant: at most ROUTES_MAX routes are kept of each family; with more the mirror is `isOverfull` for
+// Invariant: at most `routesMax` routes are kept of each family; with more the mirror is `isOverfull` for
 // good, and says nothing that packets should be sent by. What is remembered beside the routes is bounded by
 // their number: who changes routes for ever makes it no larger.
 
+import { getHeapStatistics } from 'node:v8';
 import type { KernelRoute, RouteType } from '../sys/route-messages.ts';
 import { AF_INET, NLM_F_APPEND, NLM_F_REPLACE, RTM_DELROUTE } from '../sys/route-messages.ts';
 import { routeKey } from './compile-routes.ts';
 import { Ipv6Mirror } from './kernel-mirror-ipv6.ts';
 
 /** The whole Internet has a million. */
-export const ROUTES_MAX = 1_500_000;
+const ROUTES_MAX = 1_500_000;
+/** What a route takes at the most of the heap: in two mirrors while all are read again, resolved, published. */
+const ROUTE_BYTES = 1536;
 /** Ways that are remembered to be shared, even where there are fewer routes. */
 const SHARED_MIN = 1024;
+
+/** Routes that are kept in a process with so large a heap: too many must be a message, not its end. */
+export function routesMax(heapLimit = getHeapStatistics().heap_size_limit): number {
+  return Math.min(ROUTES_MAX, Math.floor(heapLimit / ROUTE_BYTES));
+}
 
 /** One way of an IPv4 route. */
 export interface MirrorWay {
@@ -58,7 +66,7 @@ export class KernelMirror {
   /** Routes were left out because there are too many. */
   isOverfull = false;
 
-  constructor(most = ROUTES_MAX) {
+  constructor(most = routesMax()) {
     this.#most = most;
     this.#ipv6 = new Ipv6Mirror(most);
   }

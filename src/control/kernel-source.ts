@@ -17,7 +17,7 @@ import {
   routeDumpRequest,
 } from '../sys/route-messages.ts';
 import { type HostCounts, HostMirror } from './host-mirror.ts';
-import { KernelMirror, ROUTES_MAX } from './kernel-mirror.ts';
+import { KernelMirror } from './kernel-mirror.ts';
 
 const RTM_NEWNEXTHOP = 104;
 const RTM_DELNEXTHOP = 105;
@@ -152,7 +152,7 @@ export class KernelSource {
     this.waiting = [];
     this.waitingHost = [];
     const began = performance.now();
-    const mirror = new KernelMirror(this.settings.most ?? ROUTES_MAX);
+    const mirror = new KernelMirror(this.settings.most);
     const host = new HostMirror();
     try {
       const isWhole = await this.readAll(mirror, host);

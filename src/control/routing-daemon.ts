@@ -13,6 +13,7 @@ import { inPieces } from '../base/pieces.ts';
 import { parseAddress } from '../wire/ipv4.ts';
 import { connectedRoutes, type OriginRoute, type RouteMap } from './compile-routes.ts';
 import type { Configuration } from './config/schema.ts';
+import { routesMax } from './kernel-mirror.ts';
 import { KernelResolution } from './kernel-resolution.ts';
 import { KernelSource } from './kernel-source.ts';
 
@@ -196,7 +197,10 @@ export class RoutingDaemon {
     if (this.routes() === undefined) {
       // Not known yet: when they are, it is said again that they have changed.
       if (this.source?.mirror?.isOverfull !== true) return;
-      this.fail('the kernel has more routes than weir keeps: the last ones stay in force');
+      const most = routesMax().toLocaleString('en');
+      this.fail(
+        `the kernel has more routes than weir keeps (${most}): the last ones stay in force`,
+      );
       return;
     }
     this.isDirty = false;

@@ -132,18 +132,6 @@ describe('recycling', () => {
     expect(table.findOrCreate(1, address, after(60_000))).toBe(neighbor.NOT_FOUND);
   });
 
-  it('gives one that has not answered away sooner, but not while packets wait for it', () => {
-    const { table } = made();
-    let address = 0;
-    for (; ; address++) {
-      const index = table.findOrCreate(1, address, START);
-      if (index === neighbor.NOT_FOUND) break;
-      expect(table.use(index, START)).toBe(WAIT_AND_PROBE);
-    }
-    expect(table.findOrCreate(1, address, after(4999))).toBe(neighbor.NOT_FOUND);
-    expect(table.findOrCreate(1, address, after(5000))).not.toBe(neighbor.NOT_FOUND);
-  });
-
   it('refuses what was meant for the neighbor that had the entry before', () => {
     const { table, words, address } = full(false);
     const slow = new NeighborTable(words, BASE);

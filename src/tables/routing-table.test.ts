@@ -209,6 +209,9 @@ describe('routing table', () => {
     const two = choices([1, 102, 3], [1, 101, 5]);
     expect(three.every((chosen, i) => chosen === 103 || chosen === two[i])).toBe(true);
     expectShares(two, { 101: 5 / 8, 102: 3 / 8 });
+    // Nor does it matter that the others are numbered anew.
+    const others = choices([1, 102, 3], [2, 103, 2]);
+    expect(three.every((chosen, i) => chosen === 101 || chosen === others[i])).toBe(true);
     // A weight that is lowered gives flows away, and nobody else does.
     const lighter = choices([1, 101, 5], [1, 102, 1], [2, 103, 2]);
     expect(three.every((chosen, i) => chosen === 102 || chosen === lighter[i])).toBe(true);
