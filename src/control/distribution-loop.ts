@@ -16,7 +16,7 @@ import { RepeatedWarning } from './repeated-warning.ts';
 /** The master's period, and the shortest time between two flips by decisions. */
 export const PERIOD_MS = 1000;
 /** Of one CPU: what passes may take. */
-export const PASS_PART = 0.15;
+export const PASS_PART = 0.1;
 /** What one pass costs is forgotten by this part with each. */
 const FORGETTING = 0.3;
 /** What happens to several backends at once is told within so long, and goes into one flip. */
