@@ -52,8 +52,10 @@ export class CollectionTrace {
   readonly environment: Record<string, string>;
   readonly #folder = makeScratchFolder('collections');
 
-  constructor() {
-    this.environment = { NODE_OPTIONS: `--import=${preload(this.#folder)}` };
+  /** @param youngMiB room for objects that no collection has met, where it is to be less than weir asks for */
+  constructor(youngMiB?: number) {
+    const less = youngMiB === undefined ? '' : ` --max-semi-space-size=${youngMiB}`;
+    this.environment = { NODE_OPTIONS: `--import=${preload(this.#folder)}${less}` };
   }
 
   /** How many switching processors have begun to be traced. */
