@@ -57,7 +57,7 @@ describe('the mirror of IPv6', () => {
     mirror.apply(RTM_NEWROUTE, 0, route([1]));
     mirror.apply(RTM_NEWROUTE, 0, route([0]));
     mirror.apply(RTM_NEWROUTE, 0, route([1], { priority: 7 }));
-    mirror.apply(RTM_NEWROUTE, NLM_F_REPLACE, route([3]));
+    expect(mirror.apply(RTM_NEWROUTE, NLM_F_REPLACE, route([3]))).toBe(true);
     expect(mirror.texts(9).sort()).toEqual(
       [`${PREFIX} dev 7 metric 100`, text(3), `${PREFIX} ${via(1)} metric 7`].sort(),
     );
