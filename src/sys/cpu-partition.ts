@@ -2,7 +2,8 @@
 // only those that are put there. Only the threads that switch are: a process's helper threads stay where
 // they were, and so they must have been made before. That takes a threaded group below the group that
 // weir runs in, which must have been left to it (under systemd by `Delegate=cpuset`) and be a partition
-// itself: to make one elsewhere takes CAP_SYS_ADMIN, which weir does not keep. Tried with Linux 6.12; how to set it up: docs/guides/production.md.
+// itself: to make one elsewhere takes CAP_SYS_ADMIN, which weir does not keep. Tried with Linux 6.12;
+// how to set it up: docs/guides/production.md.
 // Kernel documentation: Documentation/admin-guide/cgroup-v2.rst, "Cpuset" and "Threads".
 
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
