@@ -38,10 +38,13 @@ export class FreeRecords {
 
   /** Sets the bit of a free record and returns its number; NOT_FOUND when none was seen. @hot */
   take(): number {
-    const number = this.search(WORDS_PER_CALL);
-    if (number !== NOT_FOUND || this.bitmapWords <= WORDS_PER_CALL) return number;
-    if (sumCounter(this.memory, COUNTER_CONNECTIONS_TAKEN) > this.plentyLimit) return NOT_FOUND;
-    return this.search(this.bitmapWords);
+    const { bitmapWords } = this;
+    // A second call beside the first would be met so late that its code is thrown away.
+    for (let most = WORDS_PER_CALL; ; most = bitmapWords) {
+      const number = this.search(most);
+      if (number !== NOT_FOUND || most >= bitmapWords) return number;
+      if (sumCounter(this.memory, COUNTER_CONNECTIONS_TAKEN) > this.plentyLimit) return NOT_FOUND;
+    }
   }
 
   /** @hot */
