@@ -32,6 +32,7 @@ export async function runApplication(
     revision: 1,
     module,
     version: '',
+    importsFiles: false,
     match: [],
     processors: 'all',
     options: {},

@@ -12,8 +12,8 @@
 //   347  weir gives the frame back, by the verdict   326  weir gives the frame back
 //
 // Rules: everything runs on the processor's one thread, between two polls of the interfaces. What takes
-// long delays every packet, so that there is a budget; what waits (files, promises, timers) must not be
-// used but in `setup`. What onPacket allocates must be collected, which stops the switch: better nothing.
+// long delays every packet, so that there is a budget; what waits (files, promises, timers) has no place but
+// in the module itself and in `setup`: there is no event loop while packets are switched. What onPacket allocates must be collected, which stops the switch: better nothing.
 
 import type { Match } from '../base/application-plan.ts';
 import type { Packet } from './packet.ts';
@@ -50,9 +50,10 @@ export interface Application {
   readonly tickMs?: number;
   /**
    * Once, before the first packet, in every processor that runs it, and again after a reload that changes
-   * something about it. What it throws is shown by `weir apps`, and the application does not run.
+   * something about it. It may wait: packets go on as before until it is done, for ten seconds at most.
+   * What it throws is shown by `weir apps`, and the application does not run.
    */
-  setup?(host: ApplicationHost): void;
+  setup?(host: ApplicationHost): void | Promise<void>;
   /**
    * One packet that matches, its headers and checksums checked. `packet` is the same object every time.
    * @param nowMs milliseconds of a clock that never goes back, an int32 that wraps: compare by (a - b) | 0

@@ -198,3 +198,6 @@ export class Packet {
     return KEEP;
   }
 }
+
+// Of several applications that share it, none puts other functions in place of these.
+Object.freeze(Packet.prototype);

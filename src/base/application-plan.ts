@@ -39,8 +39,10 @@ export interface ApplicationPlan {
   readonly revision: number;
   /** One of BUILTIN_APPLICATIONS, or the absolute path of a JavaScript module. */
   readonly module: string;
-  /** Another one: the module's file has changed. */
+  /** Another one: the module's file has changed, or one that it imports by a relative path. */
   readonly version: string;
+  /** Whether it imports files by relative paths. */
+  readonly importsFiles: boolean;
   /** In place of what the application itself wants to see; empty: as it says. */
   readonly match: readonly Match[];
   readonly processors: 'all' | 'one';

@@ -58,16 +58,22 @@ function below(view: ApplicationView, colors: Paint): string[] {
   return [...lines, ...troubles(view).map((text) => `    ${colors.yellow(text)}`)];
 }
 
-function troubles({ processors, totals }: ApplicationView): string[] {
+function troubles(view: ApplicationView): string[] {
+  const { totals } = view;
+  const all = whyNotRunning(view);
+  if (totals.exceptions + totals.overruns === 0) return all;
+  const counts = `${plural(totals.exceptions, 'exception')}, ${plural(totals.overruns, 'overrun')}`;
+  return [`${counts} so far`, ...all];
+}
+
+/** What is wrong with it, a line for all processors of which it is true. */
+export function whyNotRunning({ processors }: ApplicationView): string[] {
   const lines = new Map<string, number[]>();
   for (const one of processors) {
     const text = trouble(one);
     if (text !== '') lines.set(text, [...(lines.get(text) ?? []), one.processor]);
   }
-  const all = [...lines].map(([text, on]) => `switching ${on.join(', ')}: ${text}`);
-  if (totals.exceptions + totals.overruns === 0) return all;
-  const counts = `${plural(totals.exceptions, 'exception')}, ${plural(totals.overruns, 'overrun')}`;
-  return [`${counts} so far`, ...all];
+  return [...lines].map(([text, on]) => `switching ${on.join(', ')}: ${text}`);
 }
 
 function trouble({ state, lastError }: ApplicationOnProcessor): string {

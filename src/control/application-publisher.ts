@@ -1,11 +1,10 @@
 // Tells the switching processors which network applications to run: writes their plans
 // (base/application-plan.ts) as JSON into main memory. An application keeps its place there for as long as
-// it keeps its name; its revision is raised when anything about it changes, its module's file included, or
-// when somebody wants it to begin again.
+// it keeps its name; its revision is raised when anything about it changes, its module's files included
+// (application-modules.ts), or when somebody wants it to begin again.
 // Invariant: plans that say the same are not published again, so that a control processor that was killed
 // comes back without any application being set up anew.
 
-import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import {
   type ApplicationPlan,
@@ -22,6 +21,7 @@ import {
 } from '../memory/layout.ts';
 import type { MainMemory } from '../memory/region.ts';
 import { parseAddress } from '../wire/ipv4.ts';
+import { checkSyntax, type ModuleFiles, readModule } from './application-modules.ts';
 import { backendKey, type Ids, protocolNumber } from './compile-configuration.ts';
 import { servicesOfDns } from './config/dns-checks.ts';
 import type { Configuration } from './config/schema.ts';
@@ -31,6 +31,7 @@ import { MemoryText } from './memory-text.ts';
 type ApplicationConfiguration = Configuration['applications'][number];
 /** A plan without what is only known beside the plans before. */
 type NewPlan = Omit<ApplicationPlan, 'slot' | 'revision'>;
+export type ModulesByName = ReadonlyMap<string, ModuleFiles>;
 
 export class ApplicationPublisher {
   private readonly memory: MainMemory;
@@ -55,18 +56,33 @@ export class ApplicationPublisher {
   /**
    * What a configuration asks for; nothing is published yet.
    * @param isLenient it ran before: modules are taken as they were, and need not be there
-   * @returns versions of the modules' files, by application
+   * @returns what the modules are made of, by application
    * @throws WeirError ERR_APPLICATION_MODULE, ERR_TABLE_FULL
    */
-  prepare({ applications }: Configuration, isLenient: boolean): ReadonlyMap<string, string> {
+  async prepare({ applications }: Configuration, isLenient: boolean): Promise<ModulesByName> {
     this.requireRoom(JSON.stringify(applications).length * 2);
-    const before = new Map(isLenient ? this.plans().map((p) => [p.name, p.version]) : []);
-    return new Map(
-      applications.map(({ name, module }) => [
-        name,
-        before.get(name) ?? this.versionOf(name, module, isLenient),
-      ]),
+    const before = new Map(this.plans().map((plan) => [plan.name, plan]));
+    const modules = new Map<string, ModuleFiles>();
+    for (const { name, module } of applications) {
+      const old = before.get(name);
+      modules.set(name, isLenient && old ? old : this.filesOf(name, module, isLenient));
+    }
+    const changed = applications.filter(
+      ({ name }) => !isLenient && before.get(name)?.version !== modules.get(name)?.version,
     );
+    const paths = changed.filter(({ module }) => !isBuiltin(module));
+    await Promise.all(paths.map(({ name, module }) => checkSyntax(name, this.pathOf(module))));
+    return modules;
+  }
+
+  /** What a configuration that says the same of an application changes all the same, a line each. */
+  moduleChanges({ applications }: Configuration, modules: ModulesByName): string[] {
+    const before = new Map(this.plans().map(({ name, version }) => [name, version]));
+    return applications.flatMap(({ name }) => {
+      const [old, young] = [before.get(name), modules.get(name)?.version];
+      if (!old || !young || old === young) return [];
+      return [`application ${name}: its module has changed, it is set up anew`];
+    });
   }
 
   private requireRoom(bytes: number): void {
@@ -78,37 +94,31 @@ export class ApplicationPublisher {
     );
   }
 
-  /** The module's file as it is now, in so far as a change of it can be seen. */
-  private versionOf(name: string, module: string, isLenient: boolean): string {
-    if (isBuiltin(module)) return '';
-    const path = resolve(this.folder, module);
+  private pathOf(module: string): string {
+    return resolve(this.folder, module);
+  }
+
+  private filesOf(name: string, module: string, isLenient: boolean): ModuleFiles {
+    const none = { version: '', importsFiles: false };
+    if (isBuiltin(module)) return none;
     try {
-      const status = statSync(path);
-      // A switching processor would wait for a FIFO for ever.
-      if (!status.isFile()) throw Object.assign(new Error(), { code: 'it is no regular file' });
-      const { mtimeMs, size } = status;
-      return `${mtimeMs} ${size}`;
+      return readModule(name, this.pathOf(module));
     } catch (error) {
-      if (isLenient) return '';
-      const { code } = error as NodeJS.ErrnoException;
-      throw new WeirError(
-        'ERR_APPLICATION_MODULE',
-        `the module of application ${name} cannot be read: ${path}: ${code}`,
-        'a relative path is one beside the configuration file',
-      );
+      if (isLenient) return none;
+      throw error;
     }
   }
 
   /**
    * Puts plans into force.
-   * @param versions what `prepare` has returned
+   * @param modules what `prepare` has returned
    * @returns whether they differ from those before
    */
-  publish(configuration: Configuration, ids: Ids, versions: ReadonlyMap<string, string>): boolean {
+  publish(configuration: Configuration, ids: Ids, modules: ModulesByName): boolean {
     const before = new Map(this.plans().map((plan) => [plan.name, plan]));
     const free = this.freePlaces(configuration, before);
     const plans = configuration.applications.map((application): ApplicationPlan => {
-      const plan = this.compile(application, configuration, ids, versions);
+      const plan = this.compile(application, configuration, ids, modules);
       const old = before.get(plan.name);
       if (old !== undefined) return { ...plan, ...continued(old, plan) };
       const slot = free.shift() as number;
@@ -137,15 +147,16 @@ export class ApplicationPublisher {
     application: ApplicationConfiguration,
     configuration: Configuration,
     ids: Ids,
-    versions: ReadonlyMap<string, string>,
+    modules: ModulesByName,
   ): NewPlan {
     const { name, module, processors, options, failures, frames, budget } = application;
     const named = module === 'dns' ? servicesOfDns(options) : [];
     const services = [...new Set([...application.services, ...named])];
     return {
       name,
-      module: isBuiltin(module) ? module : resolve(this.folder, module),
-      version: versions.get(name) ?? '',
+      module: isBuiltin(module) ? module : this.pathOf(module),
+      version: modules.get(name)?.version ?? '',
+      importsFiles: modules.get(name)?.importsFiles ?? false,
       match: application.match.map(
         ({ port, ...rest }): Match =>
           port === undefined ? rest : { ...rest, port: portRange(port) },

@@ -9,7 +9,7 @@ export interface ApplicationView {
   /** Raised when it is set up anew. */
   readonly revision: number;
   /** That of the processor where it is worst off. */
-  readonly state: 'not loaded' | 'running' | 'broken' | 'failed' | 'hung';
+  readonly state: 'not loaded' | 'running' | 'broken' | 'failed' | 'hung' | 'crashed';
   /** CPU time that it may take for the packets of one burst, or for one tick. */
   readonly budgetMicroseconds: number;
   /** Failures within ten seconds that switch it off. */

@@ -27,7 +27,7 @@ import { MediaRelays } from './media-relays.ts';
 import { backendOperations } from './operations.ts';
 import { remainingChanges } from './operator-changes.ts';
 import { Publisher } from './publisher.ts';
-import { type ReloadResult, readConfigurationFile, reload } from './reload.ts';
+import { type Published, type ReloadResult, readConfigurationFile, reload } from './reload.ts';
 import { buildRoutesView, type RoutesView, routingStatus } from './route-view.ts';
 import { RoutingDaemon } from './routing-daemon.ts';
 import { buildStatus, type Status } from './status.ts';
@@ -170,7 +170,7 @@ export class ControlProcessor {
       throw new WeirError('ERR_CONFIG_INVALID', `no configuration to start with:\n${shown}`, '');
     }
     this.requireSameInterfaces(configuration);
-    const generation = await this.publish(configuration, text);
+    const { generation } = await this.publish(configuration, text);
     log.info(`configuration ${generation} is in force: ${plan.configurationFile}`);
   }
 
@@ -197,7 +197,7 @@ export class ControlProcessor {
       return;
     }
     this.publisher.adopt(configuration);
-    const generation = await this.publish(configuration, text, true);
+    const { generation } = await this.publish(configuration, text, true);
     log.info(`back: the running configuration goes on as ${generation}`);
     if (!isFileEqual(plan.configurationFile, text)) {
       log.info(`${plan.configurationFile} is different: \`weir reload\` puts it into force`);
@@ -209,10 +209,10 @@ export class ControlProcessor {
     configuration: Configuration,
     text: string,
     isLenient = false,
-  ): Promise<number> {
+  ): Promise<Published> {
     const { publisher, feedback, running } = this;
+    const modules = await this.applications.prepare(configuration, isLenient);
     const prepared = feedback.prepare(configuration, isLenient);
-    const modules = this.applications.prepare(configuration, isLenient);
     if (!isLenient) this.settings.claims?.check(configuration);
     await this.routing.follow(configuration);
     publisher.useKernelRoutes(this.routing.routes());
@@ -231,12 +231,13 @@ export class ControlProcessor {
       throw error;
     }
     this.running = configuration;
+    const changes = this.applications.moduleChanges(configuration, modules);
     this.applications.publish(configuration, publisher.runningIds, modules);
     this.settings.wake();
     await this.claim(configuration);
     await feedback.follow(configuration, prepared);
     await this.mediaRelays.follow(this.applications.plans());
-    return generation;
+    return { generation, changes };
   }
 
   /** What a configuration makes weir's; it is in force already, so that failing takes nothing back. */

@@ -46,7 +46,14 @@ export interface ReloadContext {
   readonly path: string;
   readonly running: Configuration;
   readonly generation: number;
-  publish(configuration: Configuration, text: string): Promise<number>;
+  publish(configuration: Configuration, text: string): Promise<Published>;
+}
+
+export interface Published {
+  /** Generation of the configuration that is in force now. */
+  readonly generation: number;
+  /** What has changed that the configuration does not say, a line each. */
+  readonly changes: readonly string[];
 }
 
 /**
@@ -67,7 +74,9 @@ export async function reload(
       return { ...unchanged, faults, warnings, refused };
     }
     const changes = describeChanges(context.running, configuration);
-    const generation = await context.publish(configuration, text);
+    const published = await context.publish(configuration, text);
+    const { generation } = published;
+    changes.push(...published.changes);
     return { applied: true, generation, faults, warnings, changes, configuration };
   } catch (error) {
     if (!(error instanceof WeirError)) throw error;

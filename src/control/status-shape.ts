@@ -29,7 +29,7 @@ export interface Status {
 
 export interface ApplicationStatus {
   readonly name: string;
-  readonly state: 'not loaded' | 'running' | 'broken' | 'failed' | 'hung';
+  readonly state: 'not loaded' | 'running' | 'broken' | 'failed' | 'hung' | 'crashed';
   readonly packets: number;
 }
 

@@ -35,8 +35,17 @@ export const APPLICATION_BROKEN = 2;
 export const APPLICATION_FAILED = 3;
 /** A switching processor was killed because it hung in it. */
 export const APPLICATION_HUNG = 4;
+/** A switching processor ended while it was in it. */
+export const APPLICATION_CRASHED = 5;
 
-export const APPLICATION_STATES = ['not loaded', 'running', 'broken', 'failed', 'hung'] as const;
+export const APPLICATION_STATES = [
+  'not loaded',
+  'running',
+  'broken',
+  'failed',
+  'hung',
+  'crashed',
+] as const;
 
 export const SHARE_STATE = 0;
 export const SHARE_REVISION = 1;
@@ -140,8 +149,10 @@ export class ApplicationShare {
 
   /** Adds to a counter of the application's own: 0 … NAMED_COUNTERS - 1. @hot */
   count(counter: number, amount: number): void {
-    if (counter < 0 || counter >= NAMED_COUNTERS) return;
-    this.doubles[this.firstNamed + counter] += amount;
+    // Whoever calls may have left out a check of its own, or a type.
+    const index = counter | 0;
+    if (index < 0 || index >= NAMED_COUNTERS) return;
+    this.doubles[this.firstNamed + index] += amount;
   }
 
   /** Names the next counter, or finds it. @returns its number, -1: there are no more */

@@ -151,6 +151,8 @@ export const PROCESSOR_RESTARTS = 1;
 export const PROCESSOR_DIED_AT = 2;
 /** CPU it is pinned to, or -1. */
 export const PROCESSOR_CPU = 3;
+/** 1 when its last process ended by its own doing: an exit, or a fault that the kernel ended it for. */
+export const PROCESSOR_ENDED_ITSELF = 4;
 /** One of STATE_*: written by the processor, set to STATE_DEAD by the supervisor. */
 export const PROCESSOR_STATE = 16;
 /** The epoch it has seen, or EPOCH_QUIESCENT while it sleeps or is dead. */

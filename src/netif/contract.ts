@@ -36,30 +36,30 @@ export interface InterfaceQueue {
   readonly truncatedCount: number;
 
   /**
-   * Takes up to `limit` received frames. Their offsets (of the first byte, Ethernet header first)
+   * Steps 342 to 344: takes up to `limit` received frames, if there are any. Their offsets (of the first byte, Ethernet header first)
    * and lengths in bytes go to the arrays from index 0. The frames belong to the processor now.
    * @returns how many. @hot
    */
   receiveBurst(offsets: Int32Array, lengths: Int32Array, limit: number): number;
 
   /**
-   * Offers one frame for transmission; nothing is sent before `flush`. The first byte may stand
+   * Step 323: offers one frame for transmission; nothing is sent before `flush`. The first byte may stand
    * anywhere in its chunk.
    * @returns 1: the frame belongs to the interface now; 0: no room, it stays the processor's. @hot
    */
   transmit(offset: number, length: number): number;
 
   /**
-   * Publishes what was offered and tells the kernel: at most one system call. To be called every turn:
+   * Step 324: publishes what was offered and tells the kernel: at most one system call. To be called every turn:
    * what the interface could not take yet is offered to it again.
    * @returns how many offered frames it has not taken. @hot
    */
   flush(): number;
 
-  /** Takes back frames that have been sent and gives them to the frame pool. @returns how many. @hot */
+  /** Steps 325, 326: takes back what has been sent, for the frame pool. @returns how many. @hot */
   reclaim(): number;
 
-  /** Gives free frames of the pool to the interface to receive into. @returns how many. @hot */
+  /** Step 341: gives free frames of the pool to the interface. @returns how many. @hot */
   refill(): number;
 
   /** Lets go of nothing that another process could still use: file descriptors stay open. */

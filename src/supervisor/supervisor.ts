@@ -17,6 +17,7 @@ import {
   LAYOUT_VERSION,
   PROCESSOR_CPU,
   PROCESSOR_DIED_AT,
+  PROCESSOR_ENDED_ITSELF,
   PROCESSOR_EPOCH,
   PROCESSOR_HEARTBEAT,
   PROCESSOR_PID,
@@ -71,6 +72,8 @@ export interface Machine {
   readonly socketPath: string;
 }
 
+/** What a process died of that nobody else did to it: an exit, or a fault of its own. */
+const ENDED_ITSELF = /^(exit code|SIG(ABRT|SEGV|BUS|ILL|FPE|TRAP)$)/;
 /**
  * Room for what V8 makes while it compiles what a processor runs: a few megabytes in its first seconds,
  * which with the default sizes of the heap end in two or three collections in the midst of switching.
@@ -273,6 +276,7 @@ export class Supervisor {
   private switchingDied(processor: number, how: string, delayMs: number): void {
     const { memory } = this.machine;
     this.markDead(processor);
+    this.setProcessorWord(processor, PROCESSOR_ENDED_ITSELF, ENDED_ITSELF.test(how) ? 1 : 0);
     Atomics.add(memory.words, memory.processorWord(processor, PROCESSOR_RESTARTS), 1);
     this.log.error(`switching ${processor} died (${how}); ${startsAgain(delayMs)}`);
   }

@@ -55,6 +55,7 @@ export class Host implements ApplicationHost {
   /** By frame: 1 while the application has it. */
   private readonly isHeld: Uint8Array;
   private held = 0;
+  private isClosed = false;
 
   constructor(parts: HostParts, plan: ApplicationPlan, share: ApplicationShare) {
     const { memory } = parts;
@@ -73,6 +74,8 @@ export class Host implements ApplicationHost {
     this.active = parts.active;
     this.share = share;
     this.isHeld = new Uint8Array(memory.layout.frames);
+    // The runner calls it too: nobody puts other functions in place of these.
+    Object.seal(this);
   }
 
   service(name: string): ServiceView {
@@ -99,7 +102,7 @@ export class Host implements ApplicationHost {
 
   /** Step 321. @hot */
   take(): number {
-    if (this.held >= this.plan.frames) return -1;
+    if (!this.mayHold()) return -1;
     const offset = this.pool.take();
     if (offset >= 0) this.hold(offset);
     return offset;
@@ -107,7 +110,7 @@ export class Host implements ApplicationHost {
 
   /** Whether the application may have one more frame. @hot */
   mayHold(): boolean {
-    return this.held < this.plan.frames;
+    return !this.isClosed && this.held < this.plan.frames;
   }
 
   /** The frame is the application's now. @hot */
@@ -168,6 +171,7 @@ export class Host implements ApplicationHost {
     context.packetEnd = (network + ipv4.totalLength(view, network)) | 0;
     const towards = ipv4.destination(view, network);
     if (wayOut.find(context, towards, nowMs) === NO_WAY_OUT) return 0;
+    // 323: the interface has it; 324 comes at the end of the turn, for all frames (transmitter.ts: flush).
     if (wayOut.sendNow(context, nowMs) !== reasons.CONTINUE) return 0;
     this.isHeld[this.pool.frameOf(offset)] = 0;
     this.setHeld((this.held - 1) | 0);
@@ -175,7 +179,7 @@ export class Host implements ApplicationHost {
     return 1;
   }
 
-  /** @hot */
+  /** Step 326 for a frame that was never sent, 347 for one that was kept. @hot */
   give(offset: number): number {
     if (!this.has(offset)) return 0;
     this.isHeld[this.pool.frameOf(offset)] = 0;
@@ -184,11 +188,22 @@ export class Host implements ApplicationHost {
     return 1;
   }
 
-  /** Takes back whatever the application has: it is switched off, or set up anew. */
-  giveAll(): void {
+  /** Tells again how many frames it has: another one wrote into the same share until now. */
+  showFrames(): void {
+    this.share.setWord(SHARE_FRAMES, this.held);
+  }
+
+  /**
+   * Takes back whatever the application has, for good: it is switched off, or another one in its place. It
+   * may still be called by a timer or a promise that the application should not have made.
+   */
+  close(): void {
+    this.isClosed = true;
     const { framesStart } = this.memory.layout;
     for (let frame = 0; this.held > 0 && frame < this.isHeld.length; frame++) {
       if (this.isHeld[frame] !== 0) this.give(framesStart + frame * FRAME_SIZE);
     }
   }
 }
+
+Object.freeze(Host.prototype);

@@ -28,6 +28,7 @@ export class ApplicationPacket {
   /** As the application sees it. */
   readonly packet: Packet;
   readonly context = new PacketContext();
+  private lengthLeft = 0;
   private readonly memory: MainMemory;
   private readonly transmitter: Transmitter;
   private readonly wayOut: WayOut;
@@ -37,6 +38,9 @@ export class ApplicationPacket {
     this.transmitter = transmitter;
     this.wayOut = wayOut;
     this.packet = new Packet(memory.view, memory.bytes);
+    // All applications have the same one: what it is made of stays.
+    const fixed = { writable: false };
+    Object.defineProperties(Object.seal(this.packet), { view: fixed, bytes: fixed });
   }
 
   /** A frame whose IP header is at `network`. @hot */
@@ -98,14 +102,18 @@ export class ApplicationPacket {
     packet.open();
   }
 
+  /** The length that the application has given it, whatever it has put there. May throw. */
+  noteLength(): void {
+    this.lengthLeft = this.packet.length | 0;
+  }
+
   /**
-   * Takes over the length that the application has given it.
+   * Takes over the length that was noted.
    * @returns whether it is a packet at all, and its frame has room for it. @hot
    */
   isWhole(): boolean {
-    const { context, packet } = this;
+    const { context, lengthLeft: length } = this;
     const { view } = this.memory;
-    const length = packet.length | 0;
     const room = (FRAME_SIZE - (context.offset & (FRAME_SIZE - 1))) | 0;
     if (length < ethernet.HEADER_SIZE || length > room) return false;
     context.length = length;

@@ -7,13 +7,13 @@
 // `app-failed`; CPU time is measured once per burst; who fails or takes too long too often is switched off
 // (loaded-application.ts). One that never returns is found by the supervisor, which kills the processor:
 // which application it was stands in main memory, so that the next process does not run it.
+// What it does later, in a promise or a timer, happens while main.ts waits, and is found by `strayed`.
 // Invariant: every frame of a burst is afterwards still in it, or has been sent, held, given back, or is an
 // application's; and every packet that is not in it any more is counted under exactly one reason.
 
 import { CONSUME, DROP, FORWARD, KEEP, PASS, REPLY } from '../apps/contract.ts';
 import { ActiveTables } from '../apps/service-view.ts';
 import {
-  APPLICATION_HUNG,
   TALLY_CONSUMED,
   TALLY_DROPPED,
   TALLY_FAILED,
@@ -35,6 +35,7 @@ import { ApplicationLoader } from './application-loader.ts';
 import { ApplicationPacket, DAMAGED, FOR_THE_FILTER } from './application-packet.ts';
 import type { LoadedApplication } from './loaded-application.ts';
 import * as reasons from './reasons.ts';
+import { applicationOf, textOf } from './thrown.ts';
 import type { Transmitter } from './transmitter.ts';
 import type { WayOut } from './way-out.ts';
 
@@ -42,8 +43,10 @@ import type { WayOut } from './way-out.ts';
 const BURST_SIZE = 64;
 /** In place of a protocol number: no application wants it, or it has ended. */
 const NOBODYS = -1;
-/** In place of a verdict: the application has thrown. */
-const THREW = -1;
+/** In place of a verdict, and none that an application can return: it has thrown. */
+const THREW = Symbol('threw');
+/** A turn that took so long, although nobody used the CPU so long, has stood still. */
+const STOOD_STILL_MS = 700;
 
 /** What the applications of a processor work with. */
 export interface ApplicationParts {
@@ -70,6 +73,9 @@ export class Applications {
   /** Those that see packets: running, or off and to have their packets dropped. */
   private applications: readonly LoadedApplication[] = [];
   private ticking: readonly LoadedApplication[] = [];
+  /** The one that ran last, and the time of that turn; null: what came since is not its doing. */
+  private ranLast: LoadedApplication | null = null;
+  private ranAt = 0;
   /** Whether any application could want a packet: the filter asks for every burst. */
   isInUse = false;
   // Of each frame of the burst: what a rule looks at.
@@ -99,9 +105,30 @@ export class Applications {
   }
 
   /** Loads what the plans ask for, and lets go of what they do not ask for any more. */
-  async load(nowMs: number): Promise<void> {
-    await this.loader.load(nowMs);
+  load(nowMs: number): Promise<void> {
+    return this.loader.load(nowMs, () => this.refresh());
+  }
+
+  /** Before and after other code of this process has its turn, that of an application being loaded. */
+  stepAside(isAside: boolean): void {
+    this.memory.words[this.markWord] = isAside ? this.loader.loadingMark : 0;
+    this.ranLast = null;
+  }
+
+  /**
+   * Something was thrown, or rejected, where nobody catches it: in a timer or a promise of an application.
+   * Whose it was stands in its stack, or there is only one who can have made it.
+   */
+  strayed(error: unknown, nowMs: number): void {
+    const name = applicationOf(error);
+    const { loaded, beingSetUp = [] } = this.loader;
+    const others = [loaded, beingSetUp].flat().filter(({ plan }) => plan.version !== '');
+    const culprit =
+      others.find(({ plan }) => plan.name === name) ??
+      (others.length === 1 ? others[0] : undefined);
+    culprit?.threw(error, nowMs);
     this.refresh();
+    this.loader.report(`${culprit?.plan.name ?? 'an application'} threw later: ${textOf(error)}`);
   }
 
   /** After an application was loaded or switched off. */
@@ -187,6 +214,8 @@ export class Applications {
       if (protocol === NOBODYS || !app.matches(protocol, destinations[i], ports[i])) continue;
       if (seen === 0) {
         this.memory.words[this.markWord] = app.mark;
+        this.ranLast = app;
+        this.ranAt = nowMs;
         startedAt = threadMicroseconds();
       }
       seen = (seen + 1) | 0;
@@ -197,6 +226,7 @@ export class Applications {
         continue;
       }
       this.counters.received(ingress, 1, lengths[i]);
+      // 347, where nobody else has the frame now.
       if (this.subject.context.hasLeft === 0) this.pool.give(offsets[i]);
       protocols[i] = NOBODYS;
       offsets[i] = -1;
@@ -235,10 +265,15 @@ export class Applications {
     return false;
   }
 
-  /** Step 346: the one place where an application's code runs for a packet, and where it may throw. */
-  private ask(app: LoadedApplication, nowMs: number): number {
+  /**
+   * Step 346: the one place where an application's code runs for a packet, and where it may throw.
+   * @returns what it has returned, whatever that is, or THREW
+   */
+  private ask(app: LoadedApplication, nowMs: number): unknown {
     try {
-      return app.application.onPacket(this.subject.packet, nowMs);
+      const verdict: unknown = app.application.onPacket(this.subject.packet, nowMs);
+      this.subject.noteLength();
+      return verdict;
     } catch (error) {
       app.threw(error, nowMs);
       return THREW;
@@ -262,7 +297,7 @@ export class Applications {
   }
 
   /** @returns the reason that the packet ends under, or WAITING. @hot */
-  private carryOut(app: LoadedApplication, verdict: number, nowMs: number): number {
+  private carryOut(app: LoadedApplication, verdict: unknown, nowMs: number): number {
     const { share } = app;
     switch (verdict) {
       case DROP:
@@ -309,12 +344,17 @@ export class Applications {
     this.loader.lookForPlans();
     const { applications, ticking } = this;
     for (let i = 0; i < applications.length; i = (i + 1) | 0) {
-      if (applications[i].isRunning && applications[i].isToldToStop()) this.end(applications[i]);
+      const told = applications[i].isRunning ? applications[i].toldState() : 0;
+      if (told !== 0) this.end(applications[i], told);
     }
+    const { ranLast } = this;
+    if (ranLast !== null && nowMs !== this.ranAt) this.lookBack(ranLast, nowMs);
     for (let i = 0; i < ticking.length; i = (i + 1) | 0) {
       const app = ticking[i];
       if (!app.isRunning || ((nowMs - app.tickedAt) | 0) < app.tickMs) continue;
       app.tickedAt = nowMs;
+      this.ranLast = app;
+      this.ranAt = nowMs;
       this.memory.words[this.markWord] = app.mark;
       const startedAt = threadMicroseconds();
       this.tick(app, nowMs);
@@ -333,9 +373,18 @@ export class Applications {
     }
   }
 
-  private end(app: LoadedApplication): void {
-    app.switchOff(APPLICATION_HUNG, 'another switching processor hung in it and was killed');
+  private end(app: LoadedApplication, told: number): void {
+    app.switchOff(told, 'it has cost another switching processor its life');
     this.refresh();
+  }
+
+  /** At the first look at the clock after the turn in which an application ran last. @hot */
+  private lookBack(app: LoadedApplication, nowMs: number): void {
+    const elapsed = (nowMs - this.ranAt) | 0;
+    this.ranLast = null;
+    if (elapsed < STOOD_STILL_MS) return;
+    app.stoodStill(elapsed, nowMs);
+    if (!app.isRunning) this.refresh();
   }
 
   /** Milliseconds until a tick may be due at the earliest, for who wants to sleep. @hot */

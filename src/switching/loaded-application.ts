@@ -9,8 +9,9 @@
 import type { Application } from '../apps/contract.ts';
 import type { ApplicationPlan } from '../base/application-plan.ts';
 import {
+  APPLICATION_CRASHED,
   APPLICATION_FAILED,
-  APPLICATION_RUNS,
+  APPLICATION_HUNG,
   type ApplicationShare,
   SHARE_FAILURES,
   SHARE_LONGEST,
@@ -20,14 +21,15 @@ import {
 } from '../memory/application-memory.ts';
 import type { Host } from './application-host.ts';
 import { RULE_WORDS } from './application-rules.ts';
+import { textOf } from './thrown.ts';
 
 /** Failures that lie further apart have nothing to do with each other. */
 const WINDOW_MS = 10_000;
 const DEFAULT_TICK_MS = 100;
 const LONGEST_TICK_MS = 60_000;
 
-/** Told when an application is switched off: seldom, and worth a line in the log. */
-export type Report = (message: string) => void;
+/** Told when an application runs or is switched off: seldom, and worth a line in the log. */
+export type Report = (message: string, isGood?: boolean) => void;
 
 export class LoadedApplication {
   readonly plan: ApplicationPlan;
@@ -41,6 +43,8 @@ export class LoadedApplication {
   /** Whether its packets are dropped when it is off. */
   readonly dropsWhenOff: boolean;
   isRunning = true;
+  /** It stands for one that is being loaded, so that what is to be dropped without it is dropped. */
+  isPlaceholder = false;
   tickedAt: number;
   private readonly rules: Int32Array;
   private readonly report: Report;
@@ -122,28 +126,32 @@ export class LoadedApplication {
     if (this.windowFailures >= this.failureLimit) this.switchOff(APPLICATION_FAILED, what);
   }
 
+  /**
+   * It has kept the processor waiting without using CPU time, which is what `account` sees. The machine may
+   * have stood still, so that once is forgiven.
+   */
+  stoodStill(milliseconds: number, nowMs: number): void {
+    if (!this.isRunning) return;
+    const { share } = this;
+    share.setWord(SHARE_OVERRUNS, share.word(SHARE_OVERRUNS) + 1);
+    const what = `kept the processor waiting for ${milliseconds} ms: nothing in it may wait`;
+    share.setError(what);
+    this.fail(Math.ceil(this.failureLimit / 2), what, nowMs);
+  }
+
   /** @param state APPLICATION_* */
   switchOff(state: number, why: string): void {
     if (!this.isRunning) return;
     this.isRunning = false;
-    this.host.giveAll();
+    this.host.close();
     this.share.setWord(SHARE_STATE, state);
     this.share.setError(why);
     this.report(`application ${this.plan.name} is switched off: ${why}`);
   }
 
-  /** Another processor has found out that it hangs. @hot */
-  isToldToStop(): boolean {
-    return this.share.word(SHARE_STATE) !== APPLICATION_RUNS;
-  }
-}
-
-/** What was thrown, in one line, whatever it is. */
-export function textOf(error: unknown): string {
-  try {
-    const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    return text.replace(/\p{C}+/gu, ' ').slice(0, 300);
-  } catch {
-    return 'something was thrown that has no text';
+  /** What another processor that ended in it has left here for us: a state, or 0. @hot */
+  toldState(): number {
+    const state = this.share.word(SHARE_STATE);
+    return state === APPLICATION_HUNG || state === APPLICATION_CRASHED ? state : 0;
   }
 }

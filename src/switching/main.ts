@@ -1,6 +1,7 @@
 // The process `weir: switching N`: maps main memory, opens its queues on the sockets that it inherited,
 // and switches until weir stops. It does not return to Node's event loop meanwhile, but to load network
-// applications: no timer, no listener, no promise runs here. It has no capability; everything it may touch
+// applications, between whose pieces it goes on with its turns: no timer, no listener and no promise of
+// weir's runs here. It has no capability; everything it may touch
 // was opened by the supervisor.
 
 import { WeirError } from '../base/errors.ts';
@@ -27,6 +28,7 @@ import { mapPacketRings } from '../sys/packet-socket.ts';
 import { Sleeper } from '../sys/poll.ts';
 import { allowTakeOver } from '../sys/process.ts';
 import type { XdpRingSizes } from '../sys/xdp-socket.ts';
+import { fastenGlobals } from './fastened-globals.ts';
 import { IDLE_SLEEP, IdleStrategy } from './idle.ts';
 import { type ProcessorQueue, SwitchingProcessor } from './processor.ts';
 
@@ -114,26 +116,32 @@ const pidAtStart = Atomics.load(memory.words, pidWord);
 const ownPid = process.pid;
 
 /**
- * Whether a supervisor has put another process in our place: one that came after ours was killed and
+ * Ends when a supervisor has put another process in our place: one that came after ours was killed and
  * did not know of us. Two must not use the same rings.
  */
-function isReplaced(): boolean {
+function endIfReplaced(): void {
   const pid = Atomics.load(memory.words, pidWord);
-  return pid !== ownPid && pid !== pidAtStart;
+  if (pid === ownPid || pid === pidAtStart) return;
+  // What main memory says of this processor is the other's to change.
+  log.warning('another process is this switching processor now: ending');
+  exit(0);
 }
 
-/** Said while nothing is switched, or once when an application is switched off. */
+/** As it was before applications could not reach it any more. */
+const exit = process.exit.bind(process);
 const { applications } = processor;
-applications.loader.report = (message) => log.warning(message);
+// Said when an application is loaded or switched off: seldom.
+applications.loader.report = (message, isGood) =>
+  isGood ? log.info(message) : log.warning(message);
+applications.loader.beforeOthersCode = fastenGlobals;
+// All that runs in the event loop here is code of applications.
+process.on('uncaughtException', (error) => applications.strayed(error, clockMs()));
+process.on('unhandledRejection', (error) => applications.strayed(error, clockMs()));
 
 /** The tight loop. Ends when weir stops, and when applications are to be loaded. */
 function run(): void {
   while (memory.header(HEADER_STOPPING) === 0 && !applications.loader.isStale) {
-    if (isReplaced()) {
-      // What main memory says of this processor is the other's to change.
-      log.warning('another process is this switching processor now: ending');
-      process.exit(0);
-    }
+    endIfReplaced();
     const todo = idle.after(processor.turn(clockMs()));
     if (todo === IDLE_SLEEP && processor.prepareToSleep()) {
       const longest = applications.sleepLimitMs(SLEEP_MS);
@@ -145,17 +153,38 @@ function run(): void {
   }
 }
 
-/** Modules come by Node's event loop; no table is read meanwhile, as in sleep. */
+/** Modules come by Node's event loop, which has its turn between any two of ours. */
 async function loadApplications(): Promise<void> {
-  processor.pause();
-  await applications.load(clockMs());
-  processor.woke();
+  let isLoading = true;
+  const loading = applications.load(clockMs()).finally(() => {
+    isLoading = false;
+  });
+  while (isLoading && memory.header(HEADER_STOPPING) === 0) {
+    endIfReplaced();
+    processor.turn(clockMs());
+    applications.stepAside(true);
+    await new Promise((resolve) => setImmediate(resolve));
+    applications.stepAside(false);
+  }
+  if (!isLoading) await loading;
 }
 
-run();
-while (memory.header(HEADER_STOPPING) === 0) {
-  await loadApplications();
+async function switchPackets(): Promise<void> {
   run();
+  while (memory.header(HEADER_STOPPING) === 0) {
+    await loadApplications();
+    run();
+  }
+  processor.stop();
+  log.info('stopped');
 }
-processor.stop();
-log.info('stopped');
+
+// Explicitly, because timers of applications would keep the process, and because what is thrown here is
+// nothing that strayed.
+switchPackets().then(
+  () => exit(0),
+  (error) => {
+    log.error((error as Error).stack ?? String(error));
+    exit(1);
+  },
+);

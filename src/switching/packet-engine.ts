@@ -64,19 +64,26 @@ export class PacketEngine {
     return count;
   }
 
-  /** The same where there are applications. Beside it, so that nobody pays for what he has not. @hot */
+  /**
+   * The same where there are applications, with the steps of Fig. 13 that the engine takes for them (all but
+   * 345 to 347, which are theirs: applications.ts). Beside it, so that nobody pays for what he has not. @hot
+   */
   private pollAllWithApplications(nowMs: number): number {
     const { offsets, lengths, applications } = this;
     let taken = 0;
     for (let i = 0; i < this.queues.length; i++) {
       const { queue, interfaceNumber } = this.queues[i];
+      // 325, 326 of what was sent before.
       queue.reclaim();
+      // 342: has anything come in? 344: these frames are ours now.
       const count = queue.receiveBurst(offsets, lengths, BURST_SIZE);
+      // 343: if not, the next queue has its turn.
       if (count > 0) {
         const left = applications.processBurst(interfaceNumber, offsets, lengths, count, nowMs);
         if (left > 0) this.filter.processBurst(interfaceNumber, offsets, lengths, left, nowMs);
       }
       if (queue.truncatedCount !== this.truncatedSeen[i]) this.countTruncated(i);
+      // 341: others in their place.
       queue.refill();
       taken = (taken + count) | 0;
     }

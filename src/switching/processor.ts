@@ -255,12 +255,6 @@ export class SwitchingProcessor {
     return (this.waiting.size + this.transmitter.unsentCount()) | 0;
   }
 
-  /** Shows that it holds nothing of any table until `woke`, whatever waits for it meanwhile. */
-  pause(): void {
-    this.setWord(PROCESSOR_SLEEPING, 1);
-    this.connections.leave();
-  }
-
   /** Shows that it will not touch main memory any more. */
   stop(): void {
     this.connections.leave();

@@ -24,7 +24,7 @@ import {
   RECORD_SHIFT,
 } from '../../src/tables/connection-record.ts';
 
-const UNHARMED = {
+export const UNHARMED = {
   open: 0,
   connectErrors: 0,
   brokenConnections: 0,

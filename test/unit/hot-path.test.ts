@@ -20,6 +20,8 @@ const RARE_CALLS: Readonly<Record<string, string>> = {
   'Applications.fault': 'only when an application has made no packet of a packet',
   'Applications.refresh': 'when an application is switched off',
   'Applications.end': 'when another processor has hung in an application',
+  'LoadedApplication.stoodStill':
+    'when a turn with an application in it has lasted for most of a second',
   'LoadedApplication.overran': 'only when an application has taken more time than it may',
   Waker: 'given by main.ts: one system call for a processor that sleeps, at most once per turn',
 };

@@ -75,6 +75,13 @@ export function describeChanges(before: Configuration, after: Configuration): st
   for (const path of changedPaths(before.controlPairs, after.controlPairs, 'control.pairs')) {
     lines.push(`${path}: changed`);
   }
+  const order = ({ applications }: Configuration, other: Configuration) =>
+    applications.flatMap(({ name }) =>
+      other.applications.some((each) => each.name === name) ? [name] : [],
+    );
+  if (!isDeepStrictEqual(order(before, after), order(after, before))) {
+    lines.push(`applications: in another order, ${order(after, before).join(', ')}`);
+  }
   for (const key of ['routing', 'forwarding', 'rate-limits', 'resource-manager'] as const) {
     for (const path of changedPaths(before[key], after[key], key)) lines.push(`${path}: changed`);
   }
