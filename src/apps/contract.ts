@@ -13,7 +13,8 @@
 //
 // Rules: everything runs on the processor's one thread, between two polls of the interfaces. What takes
 // long delays every packet, so that there is a budget; what waits (files, promises, timers) has no place but
-// in the module itself and in `setup`: there is no event loop while packets are switched. What onPacket allocates must be collected, which stops the switch: better nothing.
+// in the module itself and in `setup`: there is no event loop while packets are switched. What
+// onPacket allocates must be collected, which stops the switch: better nothing.
 
 import type { Match } from '../base/application-plan.ts';
 import type { Packet } from './packet.ts';
