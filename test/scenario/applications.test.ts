@@ -267,7 +267,7 @@ describeOnKinds('applications', ['nginx', 'curl'], (kind) => {
       });
 
       it.each([
-        ['takes a second for a packet', 'slow', 1, /took \d+ µs, 5000 µs are its budget/],
+        ['takes a second for a packet', 'slow', 1, /took \d+ µs, 5000 µs are|kept the processor/],
         ['ends its process', 'exiting', 30, /process\.exit: an application cannot end/],
         ['rejects a promise that nobody looks at', 'later', 0, /in a promise \(later\.mjs:3\)/],
       ])('one that %s is switched off; nothing is restarted', async (_, name, count, error) => {

@@ -3,8 +3,8 @@
 // behind it come the records. What does not fit is left out, and TC says so (RFC 2181 §9).
 // Invariant: never a byte beyond `limit`; what `finish` returns is the length of a whole message.
 
+import { TYPE_HINFO, TYPE_OPT } from '../../wire/dns-records.ts';
 import { HEADER_SIZE, type Question } from './question.ts';
-import { TYPE_HINFO, TYPE_OPT } from './record-data.ts';
 import { RECORD_WORDS, SET_WORDS, type ZoneTable } from './zone-table.ts';
 
 const CLASS_IN = 1;

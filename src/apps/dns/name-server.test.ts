@@ -46,6 +46,10 @@ const OPTIONS: DnsOptions = {
         },
         { name: 'medium', type: 'TXT', value: ['a'.repeat(250), 'b'.repeat(250)] },
         { name: 'a.b.c', type: 'A', value: '192.0.2.9' },
+        { name: '*.wild', type: 'A', value: '192.0.2.77' },
+        { name: 'known.wild', type: 'TXT', value: 'here' },
+        { name: 'into', type: 'CNAME', value: 'any.wild' },
+        { name: 'caa', type: 'CAA', value: '0 issue "ca.example; x=1"' },
       ],
     },
     { name: 'sub.example.org', nameservers: ['ns1.example.org.'], records: [] },
@@ -119,6 +123,7 @@ describe('what there is', () => {
   it.each([
     ['v6.example.org', TYPES.AAAA, ['20010db8000000010000' + '0000c0000201']],
     ['example.org', TYPES.NS, ['ns1.example.org', 'ns2.example.net']],
+    ['caa.example.org', 257, [`0005${Buffer.from('issueca.example; x=1').toString('hex')}`]],
     ['medium.example.org', TYPES.TXT, [`fa${'61'.repeat(250)}`]],
   ])('%s, type %i', (name, type, wanted) => {
     expect(data(ask(name, { type, edns: 4096 })).slice(0, wanted.length)).toEqual(wanted);
@@ -147,6 +152,26 @@ describe('what there is', () => {
   it('everything is asked for: next to nothing is told', () => {
     const message = ask('example.org', { type: 255 });
     expect(message.answers).toMatchObject([{ type: TYPES.HINFO, data: '075246433834383200' }]);
+  });
+});
+
+describe('a wildcard', () => {
+  it('stands for every name below that is not there, under the name that was asked for', () => {
+    for (const name of ['x.wild.example.org', 'Deep.er.wild.example.org', '*.wild.example.org']) {
+      expect(ask(name).answers).toMatchObject([{ name, data: '192.0.2.77', ttl: 300 }]);
+    }
+    expect(data(ask('into.example.org'))).toEqual(['any.wild.example.org', '192.0.2.77']);
+  });
+
+  it.each([
+    ['another type', 'x.wild.example.org', TYPES.MX, 0],
+    ['a name that is there', 'known.wild.example.org', 1, 0],
+    ['a name below one that is there', 'x.known.wild.example.org', 1, 3],
+    ['itself without its label', 'wild.example.org', 1, 0],
+    ['names beside it', 'xwild.example.org', 1, 3],
+  ])('has nothing for %s', (_, name, type, code) => {
+    const message = ask(name, { type });
+    expect(message).toMatchObject({ code, answers: [], authorities: [{ type: TYPES.SOA }] });
   });
 });
 
@@ -234,6 +259,7 @@ describe('what is no question', () => {
 
   it.each([
     ['an answer', bytes([2, 0x80])],
+    ['an answer of another name server, with a fault', bytes([2, 0x80], [3, 1], [5, 9])],
     ['half a header', dnsQuery('x').slice(0, 11)],
     ['nothing', new Uint8Array(0)],
   ])('is not answered: %s', (_, query) => {

@@ -2,16 +2,16 @@
 // the backends that take connections, as often as the master's distribution has them (B3), so that clients
 // whose packets do not pass weir are distributed, too.
 //
-// RFC 1034 and 1035, 2181 (clarifications), 2308 (what is not there), 4343 (case), 6891 (EDNS0), 8020 (names
+// RFC 1034 and 1035, 2181 (clarifications), 2308 (what is not there), 4592 (wildcards), 4343 (case), 6891 (EDNS0), 8020 (names
 // above names), 8482 (ANY). Over UDP only: who is told by TC to ask by TCP is refused there.
 // Invariants: an answer goes to a query only, never to an answer; it is short, or limited
 // (reflection-guard.ts); whatever a query says, it costs no more than its length and a few records.
 
+import { TYPE_ANY, TYPE_AXFR, TYPE_CNAME, TYPE_IXFR } from '../../wire/dns-records.ts';
 import type { ApplicationHost } from '../contract.ts';
 import { Answer } from './answer.ts';
-import { hashLabel } from './names.ts';
+import { hashLabel } from './name-hash.ts';
 import * as question from './question.ts';
-import { TYPE_ANY, TYPE_AXFR, TYPE_CNAME, TYPE_IXFR } from './record-data.ts';
 import { ReflectionGuard } from './reflection-guard.ts';
 import { ServiceAnswers } from './service-answers.ts';
 import { compileZones, type ZoneOptions } from './zone-compiler.ts';
@@ -158,19 +158,25 @@ export class NameServer {
 
   /**
    * The node of the question's name, or NOT_FOUND; notes the zone that it is in. From the root downwards:
-   * the last zone that is met is the one, and below a name that is not there nothing is. @hot
+   * the last zone that is met is the one. Below a name that is not there nothing is, unless the last one that
+   * was has a wildcard (RFC 4592 §3.3.1). @hot
    */
   private find(): number {
     const { asked, table, view } = this;
     let hash = 0;
     let node = NOT_FOUND;
+    let above = NOT_FOUND;
     this.zone = NOT_FOUND;
     for (let label = (asked.labelCount - 1) | 0; label >= 0; label = (label - 1) | 0) {
       const at = asked.labels[label];
       hash = hashLabel(view, at, hash);
       node = table.find(view, at, (asked.nameEnd - at) | 0, hash);
-      if (node !== NOT_FOUND && table.isApex(node)) this.zone = table.zoneOf(node);
-      if (node === NOT_FOUND && this.zone !== NOT_FOUND) return NOT_FOUND;
+      if (node === NOT_FOUND) {
+        if (this.zone !== NOT_FOUND) return table.wildcardOf(above);
+        continue;
+      }
+      if (table.isApex(node)) this.zone = table.zoneOf(node);
+      above = node;
     }
     return node;
   }

@@ -3,8 +3,8 @@
 // Invariant: nothing is read beyond the datagram, whatever it says; after `read` returned a code of 0 the
 // question's name is a whole one, of at most 255 bytes and without compression.
 
-import { LABEL_MAX, LABELS_MAX, NAME_MAX } from './names.ts';
-import { TYPE_OPT } from './record-data.ts';
+import { LABEL_MAX, LABELS_MAX, NAME_MAX } from '../../wire/dns-names.ts';
+import { TYPE_OPT } from '../../wire/dns-records.ts';
 
 export const HEADER_SIZE = 12;
 export const FLAG_RESPONSE = 0x8000;

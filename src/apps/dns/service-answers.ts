@@ -2,10 +2,10 @@
 // one position per answer, so that the first addresses of all answers follow the weights exactly; each
 // processor begins somewhere else. An answer with several addresses has the next ones that differ.
 
+import { encodeIpv6, TYPE_A, TYPE_AAAA } from '../../wire/dns-records.ts';
 import type { ApplicationHost } from '../contract.ts';
 import type { ServiceView } from '../service-view.ts';
 import type { Answer } from './answer.ts';
-import { encodeIpv6, TYPE_A, TYPE_AAAA } from './record-data.ts';
 import type { ServiceName } from './zone-compiler.ts';
 
 /** Most addresses in one answer. */

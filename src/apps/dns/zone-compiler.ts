@@ -2,7 +2,7 @@
 // the application is set up. What is wrong is an error with the name of the zone and the record.
 // Invariant: each name above a name of a zone is there as well, up to the zone's own.
 
-import { encodeName, hashLabel, labelsOf, lowered, nameText } from './names.ts';
+import { encodeName, labelsOf, lowered, nameText } from '../../wire/dns-names.ts';
 import {
   encodeData,
   encodeSoa,
@@ -10,7 +10,8 @@ import {
   TYPE_CNAME,
   TYPE_NS,
   TYPE_SOA,
-} from './record-data.ts';
+} from '../../wire/dns-records.ts';
+import { hashLabel } from './name-hash.ts';
 import {
   NODE_IS_APEX,
   NODE_LEADS_NOWHERE,
@@ -23,6 +24,8 @@ import {
 const DEFAULT_TTL = 60;
 const DEFAULT_NEGATIVE_TTL = 30;
 const DEFAULT_SERVICE_TTL = 5;
+/** The label `*`. */
+const WILDCARD = 0x2a;
 
 export interface RecordOptions {
   readonly name: string;
@@ -159,14 +162,24 @@ class ZoneCompiler {
     const [target] = sets.get(TYPE_CNAME)?.records ?? [];
     if (target === undefined) return undefined;
     const name = lowered(target);
-    const known = this.nodes.get(keyOf(name));
-    if (known !== undefined) return known;
-    const isOurs = this.zones.some(({ apex }) => isBelow(name, apex.name));
-    return isOurs ? 'nowhere' : undefined;
+    // The name, or the first one above it that there is.
+    for (const at of [...labelsOf(name), name.length - 1]) {
+      const known = this.nodes.get(keyOf(name.subarray(at)));
+      if (known === undefined) continue;
+      return at === 0 ? known : (this.wildcardBelow(known) ?? 'nowhere');
+    }
+    return undefined;
+  }
+
+  private wildcardBelow({ name }: Node): Node | undefined {
+    return this.nodes.get(keyOf(Uint8Array.from([1, WILDCARD, ...name])));
   }
 
   finish(): CompiledZones {
     const all = [...this.nodes.values()];
+    const places = new Map(all.map((node, i) => [node, i]));
+    /** Its place, counted from 1; 0: there is none. */
+    const placeOf = (node: Node | undefined) => (node === undefined ? 0 : places.get(node)! + 1);
     const bytes: number[] = [];
     const put = (piece: Uint8Array): number => {
       for (const byte of piece) bytes.push(byte);
@@ -186,11 +199,15 @@ class ZoneCompiler {
       const target = this.targetOf(node);
       const flags =
         (node.isApex ? NODE_IS_APEX : 0) | (target === 'nowhere' ? NODE_LEADS_NOWHERE : 0);
-      const to = typeof target === 'object' ? all.indexOf(target) + 1 : 0;
+      const to = placeOf(typeof target === 'object' ? target : undefined);
+      const wildcard = placeOf(this.wildcardBelow(node));
       const head = [hashOf(node.name), put(node.name), node.name.length, node.zone];
-      nodes.set([...head, first, node.sets.size, node.service + 1, flags, to], i * NODE_WORDS);
+      nodes.set(
+        [...head, first, node.sets.size, node.service + 1, flags, to, wildcard],
+        i * NODE_WORDS,
+      );
     }
-    const zones = this.zones.flatMap(({ apex }) => [soaSets.get(apex)!, all.indexOf(apex)]);
+    const zones = this.zones.flatMap(({ apex }) => [soaSets.get(apex)!, places.get(apex)!]);
     const slots = slotsOf(nodes, all.length);
     const table = new ZoneTable(
       nodes,

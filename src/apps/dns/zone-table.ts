@@ -3,7 +3,8 @@
 //
 //   node       0 hash  1 offset of its name in `bytes` (lower case)  2 its length  3 zone
 //              4 first record set  5 record sets  6 service + 1, 0 = none  7 flags (NODE_…)
-//              8 node that its CNAME leads to + 1, 0 = none of ours  9 spare
+//              8 node that its CNAME leads to + 1, 0 = none of ours
+//              9 node of the wildcard right below it + 1, 0 = none (RFC 4592)
 //   record set 0 type  1 time to live, seconds  2 first record  3 records
 //   record     0 offset of its data in `bytes`  1 its length
 //   zone       0 record set of its SOA  1 node of the zone itself
@@ -11,7 +12,7 @@
 //
 // Invariant: nothing changes after it has been made (zone-compiler.ts); at least half of the slots are free.
 
-import { lowerCase } from './names.ts';
+import { lowerCase } from '../../wire/dns-names.ts';
 
 export const NOT_FOUND = -1;
 export const NODE_WORDS = 10;
@@ -112,6 +113,11 @@ export class ZoneTable {
   /** The node that a name's CNAME leads to, or NOT_FOUND. @hot */
   targetOf(node: number): number {
     return (this.nodes[node * NODE_WORDS + 8] - 1) | 0;
+  }
+
+  /** The wildcard of which names below this one are made that are not there, or NOT_FOUND. @hot */
+  wildcardOf(node: number): number {
+    return (this.nodes[node * NODE_WORDS + 9] - 1) | 0;
   }
 
   /** @hot */

@@ -1,10 +1,9 @@
 // Records of a zone from text to the bytes that stand in an answer (RFC 1035 §3.3 and §3.4, RFC 3596, RFC
-// 2782): done once, when the application is set up. Names within them are written in full, as every
+// 2782, RFC 8659): done once, when the application is set up. Names within them are written in full, as every
 // receiver must take them.
 
-import { isIPv6 } from 'node:net';
-import { parseAddress } from '../../wire/ipv4.ts';
-import { encodeName } from './names.ts';
+import { encodeName } from './dns-names.ts';
+import { parseAddress } from './ipv4.ts';
 
 export const TYPE_A = 1;
 export const TYPE_NS = 2;
@@ -20,6 +19,7 @@ export const TYPE_OPT = 41;
 export const TYPE_IXFR = 251;
 export const TYPE_AXFR = 252;
 export const TYPE_ANY = 255;
+export const TYPE_CAA = 257;
 
 /** Types that the configuration can name. */
 export const RECORD_TYPES: Readonly<Record<string, number>> = {
@@ -31,22 +31,29 @@ export const RECORD_TYPES: Readonly<Record<string, number>> = {
   NS: TYPE_NS,
   SRV: TYPE_SRV,
   PTR: TYPE_PTR,
+  CAA: TYPE_CAA,
 };
 
 const STRING_MAX = 255;
 
 /** Sixteen bytes of an IPv6 address. @throws Error when it is none */
 export function encodeIpv6(text: string): Uint8Array {
-  if (!isIPv6(text) || text.includes('%')) throw new Error(`${text} is no IPv6 address`);
   const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text);
   let rest = text;
   if (dotted !== null) {
     const address = parseAddress(dotted[2]) >>> 0;
     rest = `${dotted[1]}${(address >>> 16).toString(16)}:${(address & 0xffff).toString(16)}`;
   }
-  const [head, tail] = rest.split('::').map((part) => (part === '' ? [] : part.split(':')));
-  const zeros = tail === undefined ? 0 : 8 - head.length - tail.length;
-  const groups = [...head, ...new Array<string>(zeros).fill('0'), ...(tail ?? [])];
+  const [head, tail, ...more] = rest
+    .split('::')
+    .map((part) => (part === '' ? [] : part.split(':')));
+  const missing = 8 - head.length - (tail?.length ?? 0);
+  const zeros = new Array<string>(Math.max(missing, 0)).fill('0');
+  const groups = [...head, ...(tail === undefined ? [] : zeros), ...(tail ?? [])];
+  const isWhole = groups.length === 8 && (tail === undefined || missing > 0) && more.length === 0;
+  if (!isWhole || !groups.every((group) => /^[0-9A-Fa-f]{1,4}$/.test(group))) {
+    throw new Error(`${text} is no IPv6 address`);
+  }
   return Uint8Array.from(
     groups.flatMap((g) => [Number.parseInt(g, 16) >> 8, Number.parseInt(g, 16) & 0xff]),
   );
@@ -80,6 +87,17 @@ function wordsAndName(text: string, words: number, origin: Uint8Array): Uint8Arr
   return Uint8Array.from([...numbers, ...encodeName(parts[words], origin)]);
 }
 
+/** `0 issue "letsencrypt.org"`: flags, a tag, and the rest as it is, with or without quotes. */
+function encodeCaa(text: string): Uint8Array {
+  const [, flags, tag, quoted, plain] =
+    /^\s*(\d{1,3})\s+([A-Za-z0-9]{1,15})\s+(?:"([^"]*)"|(\S+))\s*$/.exec(text) ?? [];
+  if (flags === undefined || Number(flags) > 255) {
+    throw new Error(`${text}: flags, a tag and a value are expected`);
+  }
+  const value = Buffer.from(quoted ?? plain, 'utf8');
+  return Uint8Array.from([Number(flags), tag.length, ...Buffer.from(tag), ...value]);
+}
+
 /** The data of one record. @throws Error when the text is not of its type */
 export function encodeData(type: number, text: string, origin: Uint8Array): Uint8Array {
   switch (type) {
@@ -95,6 +113,8 @@ export function encodeData(type: number, text: string, origin: Uint8Array): Uint
       return wordsAndName(text, 1, origin);
     case TYPE_SRV:
       return wordsAndName(text, 3, origin);
+    case TYPE_CAA:
+      return encodeCaa(text);
     default:
       return encodeName(text, origin);
   }

@@ -1,11 +1,6 @@
 // Names of the DNS as they stand in a message (RFC 1035 §3.1): labels, each with its length before it, and a
 // zero behind the last. Text becomes such a name when the application is set up; for every question the
 // name is only read where it stands. Letters compare without their case (RFC 4343), which is never changed.
-//
-// A name is hashed label by label from the root, so that all its suffixes are hashed on the way; it is how
-// the zone of a name is found (zone-table.ts).
-
-import { finish, mix } from '../../base/hash.ts';
 
 export const LABEL_MAX = 63;
 export const NAME_MAX = 255;
@@ -19,16 +14,6 @@ const CASE_BIT = 0x20;
 /** @hot */
 export function lowerCase(byte: number): number {
   return byte >= LETTER_A && byte <= LETTER_Z ? byte | CASE_BIT : byte;
-}
-
-/** The hash of a suffix with one label more before it, whose length byte is at `at`. @hot */
-export function hashLabel(view: DataView, at: number, suffixHash: number): number {
-  const length = view.getUint8(at);
-  let hash = mix(suffixHash, length);
-  for (let i = 1; i <= length; i = (i + 1) | 0) {
-    hash = mix(hash, lowerCase(view.getUint8(at + i)));
-  }
-  return finish(hash);
 }
 
 /**
