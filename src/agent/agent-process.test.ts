@@ -233,7 +233,7 @@ application: { enabled: false }
     writeFileSync(join(folder, 'b2.key'), other.toString('hex'), { mode: 0o400 });
     if (getuid?.() === 0) chownSync(join(folder, 'b2.key'), NOBODY, NOBODY);
     const { port, reports } = await manager({ b2: other });
-    const [first, second, taken] = await Promise.all([freePort(), freePort(), freePort()]);
+    const [first, second] = await Promise.all([freePort(), freePort()]);
     const text = (name: string, checked: number): string => `name: ${name}
 key-file: ${name}.key
 report-to: [127.0.0.1:${port}]
@@ -262,9 +262,13 @@ application: { enabled: false }
     await until(() => last()?.agent === 'b2');
     expect(await answerOf(second)).toMatch(/%/);
     await expect(answerOf(first)).rejects.toThrow('ECONNREFUSED');
-    const server = createServer().listen(taken, '127.0.0.1');
+    const server = createServer().listen(0, '127.0.0.1');
     cleanUps.push(() => server.close());
-    await reload(text('b1', taken), /stays in force: .*EADDRINUSE/);
+    await once(server, 'listening');
+    await reload(
+      text('b1', (server.address() as AddressInfo).port),
+      /stays in force: .*EADDRINUSE/,
+    );
     expect(await answerOf(second)).toMatch(/%/);
     const count = reports.length;
     await until(() => reports.length > count + 2);

@@ -260,15 +260,15 @@ export class ConnectionTable {
     const entry = number << 1;
     const { index } = this;
     const hash = index.hashOf(entry);
-    const serverHash = isTwoSided ? index.hashOf(entry | 1) : 0;
-    if (index.place(entry, hash) === 0 || (isTwoSided && index.place(entry | 1, serverHash) === 0)) {
+    const otherHash = isTwoSided ? index.hashOf(entry | 1) : 0;
+    if (index.place(entry, hash) === 0 || (isTwoSided && index.place(entry | 1, otherHash) === 0)) {
       this.withdraw(number);
       return INDEX_FULL;
     }
     let other = index.conflict(entry, hash);
     let result = other === CONFLICT_UNDECIDED ? RACE : other;
     if (other === NOT_FOUND && isTwoSided) {
-      other = index.conflict(entry | 1, serverHash);
+      other = index.conflict(entry | 1, otherHash);
       if (other !== NOT_FOUND) result = other === CONFLICT_UNDECIDED ? RACE : TUPLE_IN_USE;
     }
     if (other !== NOT_FOUND) {
