@@ -27,6 +27,9 @@ const POISON_EVERY = 64;
 /** Longest frame that the switch writes on its own. */
 const WRITTEN_MAX = 60;
 
+/** A frame of each switch when it is free: as unlike as can be. */
+const POISONED = [0x00, 0xff].map((value) => new Uint8Array(FRAME_SIZE).fill(value));
+
 /** Two switches that must do the same. */
 class Pair {
   readonly benches: SwitchBench[];
@@ -51,11 +54,6 @@ class Pair {
     return new Pair(benches);
   }
 
-  /** The poison of each switch: as unlike as can be. */
-  private poison(i: number): number {
-    return i === 0 ? 0x00 : 0xff;
-  }
-
   layPoison(): void {
     for (const [i, { memory }] of this.benches.entries()) {
       const { framesStart, frameOwners, frames } = memory.layout;
@@ -64,7 +62,7 @@ class Pair {
         const isFree = memory.words[(frameOwners >> 2) + frame] === OWNER_FREE;
         this.isPoisoned[i][frame] = isFree ? 1 : 0;
         const start = framesStart + frame * FRAME_SIZE;
-        if (isFree) memory.bytes.fill(this.poison(i), start, start + FRAME_SIZE);
+        if (isFree) memory.bytes.set(POISONED[i], start);
       }
     }
     this.longest = WRITTEN_MAX;
@@ -74,14 +72,13 @@ class Pair {
   checkPoison(): void {
     for (const [i, { memory }] of this.benches.entries()) {
       const { framesStart, frames } = memory.layout;
-      const poison = this.poison(i);
       for (let frame = 0; frame < frames; frame++) {
         if (this.isPoisoned[i][frame] === 0) continue;
         const start = framesStart + frame * FRAME_SIZE;
         const data = start + FRAME_HEADROOM;
         const head = memory.bytes.subarray(start, data);
         const tail = memory.bytes.subarray(data + this.longest, start + FRAME_SIZE);
-        if (!isAll(head, poison) || !isAll(tail, poison)) {
+        if (!isAll(head, POISONED[i]) || !isAll(tail, POISONED[i])) {
           throw new Error(`written outside of frame ${frame}`);
         }
       }
@@ -116,9 +113,8 @@ class Pair {
   }
 }
 
-function isAll(bytes: Uint8Array, value: number): boolean {
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== value) return false;
-  return true;
+function isAll(bytes: Uint8Array, poisoned: Uint8Array): boolean {
+  return Buffer.compare(bytes, poisoned.subarray(0, bytes.length)) === 0;
 }
 
 /** The connections that the fixtures belong to. */
