@@ -10,6 +10,7 @@ const ALONE = [
   'channels',
   'control-end-point',
   'cpus',
+  'dns-application',
   'kernel-routes',
   'kills',
   'load-feedback',

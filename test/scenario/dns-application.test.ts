@@ -13,7 +13,7 @@ import { type LabHost, LabNetwork } from '../../src/lab/network.ts';
 import { type LabServer, startNginx } from '../../src/lab/servers.ts';
 import { WeirProcess } from '../../src/lab/weir-process.ts';
 import {
-  describeOnKinds,
+  describeOnBestKind,
   expectBalanced,
   print,
   switchConfiguration,
@@ -118,7 +118,7 @@ function startDnsmasq(namespace: string, port: number, lines: string[]): LabProc
 
 const PROGRAMS = ['nginx', 'dig', 'dnsmasq', 'unbound', 'dnsperf'];
 
-describeOnKinds('the name server', PROGRAMS, (kind) => {
+describeOnBestKind('the name server', PROGRAMS, (kind) => {
   let network: LabNetwork;
   let weir: WeirProcess;
   let servers: LabServer[];
