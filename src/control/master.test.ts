@@ -263,6 +263,11 @@ it('takes a time in proportion to how many backends there are', () => {
     return Math.min(...times.slice(1));
   };
   leastMs(500);
-  // Eight times as many: 64 times as long, if each were compared with all others.
-  expect(leastMs(4096) / leastMs(512)).toBeLessThan(32);
+  // Eight times as many: 64 times as long, if each were compared with all others. What it is is found when
+  // nothing else takes the CPU meanwhile.
+  let ratio = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < 8 && ratio >= 32; attempt++) {
+    ratio = Math.min(ratio, leastMs(4096) / leastMs(512));
+  }
+  expect(ratio).toBeLessThan(32);
 }, 60_000);
