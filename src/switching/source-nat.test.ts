@@ -64,6 +64,18 @@ describe('forwarding with translation', () => {
     expect((await pass(on, elsewhere)).reason).toBe('source-nat');
   });
 
+  // The first byte of these ports would be the type of an echo reply, and of an echo.
+  it.each([123, 0x0805])('UDP from port %i, which is no echo', async (sourcePort) => {
+    const on = await bench(NAT);
+    const first = await pass(on, udp(out(), sourcePort, 123));
+    expect(first.reason).toBe('source-nat');
+    const { sourcePort: port } = decodeFrame(first.sent[0].bytes).udp as { sourcePort: number };
+    expectSent(first, EXT, udp(sentOut({ source: OUTER }), port, 123));
+    const reply = await pass(on, udp(back({ destination: OUTER }), 123, port), EXT);
+    expectSent(reply, INT, udp(sentBack(), 123, sourcePort));
+    expect((await pass(on, udp(out(), sourcePort, 123))).reason).toBe('connection');
+  });
+
   it('TCP from its SYN to its end, and a new one of the same ports', async () => {
     const on = await bench(NAT);
     const tcp = (built: PacketBuilder, ports: [number, number], flags: ('SYN' | 'ACK' | 'RST')[]) =>

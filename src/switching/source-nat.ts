@@ -66,6 +66,7 @@ export class SourceNat {
    * @returns CONTINUE when it is none, else a reason or WAITING. @hot
    */
   forwardEcho(context: PacketContext, nowMs: number): number {
+    if (context.protocol !== ipv4.PROTOCOL_ICMP) return reasons.CONTINUE;
     const { view } = this.memory;
     const type = icmpv4.type(view, context.transportOffset);
     if (type !== icmpv4.TYPE_ECHO && type !== icmpv4.TYPE_ECHO_REPLY) return reasons.CONTINUE;
